@@ -1,0 +1,1 @@
+"""Data sets: Fashion-MNIST, and what is generated."""

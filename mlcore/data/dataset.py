@@ -1,0 +1,70 @@
+"""The examples a stack trains on: what is shared is held once, and each data set says which rows are its own."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Part:
+    """The training, validation or test examples of one or several data sets of equal size.
+
+    `features` [M, F] and `labels` [M] are held once for all of them; `rows` [D, n] names each data set's examples.
+    Labels are class numbers (int64) or target values.
+    """
+
+    features: Tensor
+    labels: Tensor
+    rows: Tensor
+
+    def __len__(self) -> int:
+        return self.rows.shape[1]
+
+    @property
+    def datasets(self) -> int:
+        """How many data sets there are, D."""
+        return self.rows.shape[0]
+
+    def examples(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Return features [*rows.shape, F] and labels [*rows.shape] of the rows."""
+        flat = rows.flatten()
+        features = self.features.index_select(0, flat).view(*rows.shape, -1)
+        return features, self.labels.index_select(0, flat).view(rows.shape)
+
+    def to(self, device: str) -> "Part":
+        """Return the same part on a device."""
+        return Part(self.features.to(device), self.labels.to(device), self.rows.to(device))
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Training, test and, where the spec asks for one, validation examples."""
+
+    train: Part
+    test: Part
+    valid: Part | None = None
+
+    def parts(self) -> dict[str, Part]:
+        """Return the parts that exist, by name."""
+        named = {"train": self.train, "valid": self.valid, "test": self.test}
+        return {name: part for name, part in named.items() if part is not None}
+
+    def to(self, device: str) -> "Dataset":
+        """Return the same data set on a device."""
+        return Dataset(**{name: part.to(device) for name, part in self.parts().items()})
+
+
+def joined(datasets: list[Dataset]) -> Dataset:
+    """Return the data sets as one whose parts have a row of `rows` for each; held once where they share examples."""
+    names = datasets[0].parts().keys()
+    return Dataset(**{name: _joined_parts([dataset.parts()[name] for dataset in datasets]) for name in names})
+
+
+def _joined_parts(parts: list[Part]) -> Part:
+    first = parts[0]
+    if all(part.features is first.features for part in parts):
+        return Part(first.features, first.labels, torch.cat([part.rows for part in parts]))
+    offsets = torch.tensor([0, *(len(part.features) for part in parts[:-1])]).cumsum(0)
+    rows = torch.cat([part.rows + offset for part, offset in zip(parts, offsets, strict=True)])
+    return Part(torch.cat([part.features for part in parts]), torch.cat([part.labels for part in parts]), rows)

@@ -1,0 +1,60 @@
+"""The data set of each variant, for one run or for a stack of runs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from mlcore.data import fashion_mnist, synthetic
+from mlcore.data.dataset import Dataset, Part, joined
+from mlcore.errors import DatasetTooSmall
+from mlcore.randomness import stream
+from mlcore.spec import LinearSpec, MlpSpec, PolynomialSpec, RunSpec
+from mlcore.stack import datasets_of
+
+
+def load(specs: Sequence[RunSpec], root: Path) -> Dataset:
+    """Load the data sets of a stack, in the order of `Layout.dataset`.
+
+    Fashion-MNIST is looked for, and if need be fetched, under `root`; raises DatasetError where that fails.
+    """
+    degree = max((spec.degree for spec in specs if isinstance(spec, PolynomialSpec)), default=0)
+    return joined([_load_one(spec, degree, root) for spec in datasets_of(specs)])
+
+
+def _load_one(spec: RunSpec, degree: int, root: Path) -> Dataset:
+    match spec:
+        case PolynomialSpec():
+            return synthetic.polynomial(spec, degree)
+        case LinearSpec():
+            return synthetic.linear(spec)
+        case MlpSpec():
+            return _images(spec, root)
+
+
+def _images(spec: MlpSpec, root: Path) -> Dataset:
+    """Choose images by (data_seed, "split"): validation images are taken from the training images."""
+    images = fashion_mnist.load(root, fetch=True)
+    chosen = _choice(spec, 0, len(images.train_labels), spec.n_train + spec.n_valid)
+    train, valid = np.sort(chosen[: spec.n_train]), np.sort(chosen[spec.n_train :])
+    test = np.sort(_choice(spec, 1, len(images.test_labels), spec.n_test))
+
+    def part(features: torch.Tensor, labels: torch.Tensor, rows: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Part:
+        if spec.precision == "float32":
+            return Part(features, labels, torch.from_numpy(rows)[None])
+        own = features[rows].to(torch.float64)
+        return Part(own, labels[rows], torch.arange(len(rows))[None])
+
+    return Dataset(
+        train=part(images.train_images, images.train_labels, train),
+        test=part(images.test_images, images.test_labels, test),
+        valid=part(images.train_images, images.train_labels, valid) if spec.n_valid else None,
+    )
+
+
+def _choice(spec: MlpSpec, part: int, available: int, wanted: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    if wanted > available:
+        what = ("training", "test")[part]
+        raise DatasetTooSmall(f"The spec asks for {wanted} {what} images; this data set has {available}.")
+    return stream(spec.data_seed, "split", part).permutation(available)[:wanted]

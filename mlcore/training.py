@@ -1,0 +1,245 @@
+"""Training as a plain iterator: it tells what happened, and whoever drives it decides what to do about it.
+
+    for report in Training([spec], data_root=folder):
+        ...  # an EpochReport at the end of each epoch, and now and then a Tick
+
+It stores nothing and calls nobody.
+"""
+
+import time
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mlcore.concise import ConciseNetwork
+from mlcore.data import loading
+from mlcore.data.dataset import Dataset
+from mlcore.from_scratch.network import StackedNetwork
+from mlcore.network import Measured, Network, Parameters, Values
+from mlcore.spec import MlpSpec, RunSpec
+from mlcore.stack import layout_of, shape_of
+
+TICK_SECONDS = 0.5
+DIVERGED = 1e6  # times the loss of predicting zero; float64 stays finite for long after all is lost
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A sign of life from inside a long epoch, at least once a second."""
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """What an epoch gave. Metrics have one value per run, NaN where a run is masked; none if it was not evaluated."""
+
+    epoch: int
+    evaluated: bool
+    metrics: dict[str, Values] = field(default_factory=dict)
+    diverged: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Best:
+    """The weights of a run where `selected_on` was lowest so far."""
+
+    epoch: int
+    loss: float
+    selected_on: str
+    weights: Parameters
+
+
+@dataclass
+class TrainingState:
+    """All that is needed to go on after an epoch, to the same bits: no generator has a state."""
+
+    epoch: int
+    parameters: Parameters
+    active: NDArray[np.bool_]
+    best_parameters: Parameters
+    best_loss: Values
+    best_epoch: NDArray[np.int64]
+
+
+class Training:
+    """Trains runs of one shape as one stack, from the start or from a state.
+
+    Raises ValueError for specs that cannot train together; iterating raises `mlcore.errors.DatasetError` where the
+    data set cannot be used.
+    """
+
+    def __init__(
+        self,
+        specs: Sequence[RunSpec],
+        *,
+        data_root: Path,
+        device: str = "cpu",
+        state: TrainingState | None = None,
+    ) -> None:
+        if len({shape_of(spec) for spec in specs}) != 1:
+            raise ValueError("these runs do not have one shape, so they cannot train as one stack")
+        self.specs = list(specs)
+        self._data_root = data_root
+        self._device = device
+        self._network = _network(specs, device)
+        self._keeps_best = any(spec.keep_checkpoints == "last_and_best" for spec in specs)
+        self._state = self._first_state() if state is None else state
+        self._restore()
+        self._between_epochs = True
+        self._last_sign = time.monotonic()
+
+    @property
+    def epoch(self) -> int:
+        """The last epoch that is complete; 0 at the start."""
+        return self._state.epoch
+
+    @property
+    def active(self) -> NDArray[np.bool_]:
+        """Which runs still train: neither diverged nor stopped."""
+        return self._state.active
+
+    def __iter__(self) -> Iterator[EpochReport | Tick]:
+        """Train from the epoch after the state's to the last, or until no run is active."""
+        data = yield from self._ticking(self._load_data())
+        limit = self._divergence_limit(data)
+        epoch_seconds = float("inf")
+        while self.epoch < self.specs[0].epochs and self.active.any():
+            start = time.monotonic()
+            self._begin_epoch(keep=epoch_seconds > TICK_SECONDS)
+            report = yield from self._ticking(self._train_epoch(data, self.epoch + 1, limit))
+            self._end_epoch(report)
+            epoch_seconds = time.monotonic() - start
+            self._last_sign = time.monotonic()
+            yield report
+
+    def stop(self, run: int) -> None:
+        """Mask a run from now on; the others of the stack go on as if alone."""
+        self._state.active[run] = False
+        self._network.stop(run)
+
+    def state(self) -> TrainingState:
+        """Return the state after the last complete epoch; inside a long epoch, that of before it.
+
+        Its tensors are the live ones between epochs: store them before going on.
+        """
+        if self._between_epochs:
+            self._state.parameters = self._network.parameters()
+        return self._state
+
+    def weights(self, run: int) -> Parameters:
+        """Return a run's weights after the last complete epoch: layers.0.weight [out, in], layers.0.bias [out]."""
+        return self._network.weights(run, self.state().parameters)
+
+    def best(self, run: int) -> Best | None:
+        """Return a run's best weights so far; None before the first evaluation or if its spec does not keep them."""
+        state, spec = self._state, self.specs[run]
+        if spec.keep_checkpoints != "last_and_best" or not state.best_epoch[run]:
+            return None
+        weights = self._network.weights(run, state.best_parameters)
+        return Best(int(state.best_epoch[run]), float(state.best_loss[run]), self._selected_on, weights)
+
+    @property
+    def _selected_on(self) -> str:
+        return "valid" if self.specs[0].n_valid else "test"
+
+    def _first_state(self) -> TrainingState:
+        n = len(self.specs)
+        parameters = self._network.parameters()
+        best = {name: tensor.clone() for name, tensor in parameters.items()} if self._keeps_best else {}
+        return TrainingState(0, parameters, np.ones(n, bool), best, np.full(n, np.inf), np.zeros(n, np.int64))
+
+    def _restore(self) -> None:
+        self._network.load(self._state.parameters)
+        for run in np.flatnonzero(~self.active):
+            self._network.stop(int(run))
+
+    def _load_data(self) -> Generator[None, None, Dataset]:
+        with ThreadPoolExecutor(1) as pool:
+            loaded: Future[Dataset] = pool.submit(loading.load, self.specs, self._data_root)
+            while not wait([loaded], TICK_SECONDS).done:
+                yield
+            return loaded.result().to(self._device)
+
+    def _begin_epoch(self, *, keep: bool) -> None:
+        """Keep a copy of the parameters when the epoch may be cut short; a short epoch is simply awaited."""
+        parameters = self._network.parameters()
+        self._state.parameters = {name: tensor.clone() for name, tensor in parameters.items()} if keep else parameters
+        self._between_epochs = False
+
+    def _train_epoch(self, data: Dataset, epoch: int, limit: Values) -> Generator[None, None, EpochReport]:
+        spec = self.specs[0]
+        running = yield from self._network.train_epoch(data.train, epoch)
+        evaluated = epoch % spec.evaluate_every == 0 or epoch == spec.epochs
+        if not evaluated:
+            return EpochReport(epoch, evaluated=False)
+        metrics = {} if running is None else _named("running", running)
+        for name, part in data.parts().items():
+            if name != "train" or not isinstance(spec, MlpSpec) or epoch == spec.epochs:
+                metrics |= _named(name, (yield from self._network.evaluate(part)))
+        metrics["weight_l2_norm"], metrics["weight_l1_norm"] = self._network.norms()
+        lost = self.active & _is_lost(metrics, limit)
+        masked = {name: np.where(self.active, values, np.nan) for name, values in metrics.items()}
+        return EpochReport(epoch, evaluated=True, metrics=masked, diverged=tuple(np.flatnonzero(lost).tolist()))
+
+    def _end_epoch(self, report: EpochReport) -> None:
+        self._state.epoch = report.epoch
+        self._between_epochs = True
+        for run in report.diverged:
+            self.stop(run)
+        if report.evaluated and self._keeps_best:
+            self._note_best(report)
+
+    def _note_best(self, report: EpochReport) -> None:
+        state, loss = self._state, report.metrics[f"{self._selected_on}_loss"]
+        improved = self.active & (loss < state.best_loss)
+        state.best_loss[improved] = loss[improved]
+        state.best_epoch[improved] = report.epoch
+        if improved.any():
+            self._network.copy_runs(improved, state.best_parameters)
+
+    def _divergence_limit(self, data: Dataset) -> Values:
+        """Return 1e6 times the loss of predicting zero, per run."""
+        if isinstance(self.specs[0], MlpSpec):
+            return np.full(len(self.specs), DIVERGED * np.log(10))
+        layout = layout_of(self.specs)
+        labels = data.train.labels[data.train.rows].to("cpu", torch.float64)
+        zero = labels.square().mean(1).numpy() / (2 if self.specs[0].loss == "half_squared_error" else 1)
+        of_dataset: Values = DIVERGED * np.where(zero > 0, zero, 1.0)
+        return of_dataset[layout.dataset[layout.group]]
+
+    def _ticking(self, work: Generator[None, None, T]) -> Generator[Tick, None, T]:
+        """Drive work, with a Tick whenever the last sign of life is a while ago."""
+        while True:
+            try:
+                next(work)
+            except StopIteration as end:
+                result: T = end.value
+                return result
+            if time.monotonic() - self._last_sign >= TICK_SECONDS:
+                yield Tick()
+                self._last_sign = time.monotonic()
+
+
+def _network(specs: Sequence[RunSpec], device: str) -> Network:
+    if specs[0].implementation == "concise":
+        if len(specs) != 1:
+            raise ValueError("a concise run trains alone")
+        return ConciseNetwork(specs[0], device)
+    return StackedNetwork(specs, layout_of(specs), device)
+
+
+def _named(prefix: str, measured: Measured) -> dict[str, Values]:
+    named = {f"{prefix}_loss": measured.loss}
+    return named if measured.accuracy is None else {**named, f"{prefix}_accuracy": measured.accuracy}
+
+
+def _is_lost(metrics: dict[str, Values], limit: Values) -> NDArray[np.bool_]:
+    losses = np.stack([values for name, values in metrics.items() if name in ("train_loss", "running_loss")])
+    return np.asarray(~(losses <= limit).all(0))
