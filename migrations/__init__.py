@@ -1,0 +1,1 @@
+"""Alembic's migrations; `store.schema.upgrade` runs them."""

@@ -1,0 +1,1 @@
+"""The database: tables, sessions and the state machine of runs and jobs. Knows nothing of HTTP, Celery or torch."""

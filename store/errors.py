@@ -1,0 +1,29 @@
+"""What can go wrong in the store, in sentences fit for a user; whoever speaks HTTP maps them to answers."""
+
+
+class StoreError(Exception):
+    """Base of all errors of the store."""
+
+
+class NotFound(StoreError):
+    """There is no such row, or it belongs to somebody else: the two are told apart by nobody."""
+
+
+class AlreadyFinal(StoreError):
+    """The experiment or run has succeeded, failed or been cancelled already, and final states never change."""
+
+
+class LeaseLost(StoreError):
+    """The job is no longer held under this fence: stop, and write nothing more."""
+
+
+class SchemaOutdated(StoreError):
+    """The tables are not those of this version; migrate before using them."""
+
+
+class CheckpointDamaged(StoreError):
+    """The stored bytes do not have the size and sha256 they were stored with."""
+
+
+class DataFolderInUse(StoreError):
+    """Another service works in this data folder."""

@@ -1,0 +1,152 @@
+"""Submitting experiments, reading them, cancelling them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.orm import Session
+
+from store import runs
+from store.clock import read_clock
+from store.errors import AlreadyFinal, NotFound
+from store.filtering import narrowed
+from store.history import CANCEL_REQUESTED, STATUS_CHANGED, Note, record, write_events
+from store.identifiers import new_id
+from store.paging import NO_FILTERS, Filters, Page, PageKey, read_page
+from store.statements import change, fresh, insert_rows
+from store.status import FINAL, Status
+from store.tables import Experiment, Job, Run
+
+
+@dataclass(frozen=True)
+class NewJob:
+    """A stack to be trained together: its queue, and the resolved spec of each run in the order of the columns.
+
+    A spec holds at least `variant` and `epochs`; `seed`, `data_seed` and `fold` get columns of their own when there.
+    """
+
+    queue: str
+    specs: Sequence[Mapping[str, Any]]
+
+
+def create(
+    session: Session,
+    *,
+    request: Mapping[str, Any],
+    owner: str,
+    jobs: Sequence[NewJob],
+    code_version: str,
+    name: str | None = None,
+    tags: Mapping[str, str] | None = None,
+    note: str | None = None,
+    priority: int = 0,
+    ephemeral: bool = False,
+) -> Experiment:
+    """Submit an experiment: itself, its jobs and their runs, all queued.
+
+    Runs are numbered through the jobs in their order. A greater `priority` is claimed first. Raises ValueError when
+    there is no run, or a job without one: nobody would ever end it.
+    """
+    specs = [spec for job in jobs for spec in job.specs]
+    if not specs or any(not job.specs for job in jobs):
+        raise ValueError("an experiment needs at least one job, and every job at least one run")
+    now, experiment_id = read_clock(session), new_id()
+    shared = {"experiment_id": experiment_id, "owner": owner, "status": Status.QUEUED, "created_at": now}
+    session.execute(
+        insert(Experiment).values(
+            id=experiment_id,
+            owner=owner,
+            name=name,
+            tags=dict(tags or {}),
+            note=note,
+            request=dict(request),
+            variant=specs[0]["variant"],
+            code_version=code_version,
+            priority=priority,
+            ephemeral=ephemeral,
+            status=Status.QUEUED,
+            queued=len(specs),
+            total_epochs=sum(spec["epochs"] for spec in specs),
+            seq=1,
+            created_at=now,
+        )
+    )
+    job_ids = [new_id() for _ in jobs]
+    queues = zip(job_ids, (job.queue for job in jobs), strict=True)
+    insert_rows(session, Job, [{**shared, "id": id_, "queue": queue, "priority": priority} for id_, queue in queues])
+    insert_rows(session, Run, list(_run_rows(shared, jobs, job_ids)))
+    write_events(session, experiment_id, 1, [Note(STATUS_CHANGED, "submitted", status=Status.QUEUED)])
+    return get(session, experiment_id)
+
+
+def _run_rows(shared: dict[str, Any], jobs: Sequence[NewJob], job_ids: Sequence[UUID]) -> Iterator[dict[str, Any]]:
+    number = 0
+    for job, job_id in zip(jobs, job_ids, strict=True):
+        for column, spec in enumerate(job.specs):
+            yield {
+                **shared,
+                "id": new_id(),
+                "job_id": job_id,
+                "number": number,
+                "stack_index": column,
+                "variant": spec["variant"],
+                "spec": dict(spec),
+                "seed": spec.get("seed"),
+                "data_seed": spec.get("data_seed"),
+                "fold": spec.get("fold"),
+                "epochs": spec["epochs"],
+            }
+            number += 1
+
+
+def get(session: Session, experiment_id: UUID, owner: str | None = None) -> Experiment:
+    """Return the experiment as it is now; raises NotFound, also when it is not this owner's (None: anybody's)."""
+    query = select(Experiment).where(Experiment.id == experiment_id)
+    found = fresh(session, query if owner is None else query.where(Experiment.owner == owner))
+    if not found:
+        raise NotFound(f"There is no experiment {experiment_id}.")
+    return found[0]
+
+
+def page(
+    session: Session,
+    *,
+    owner: str | None,
+    limit: int,
+    after: PageKey | None = None,
+    filters: Filters = NO_FILTERS,
+    newest_first: bool = True,
+) -> Page[Experiment]:
+    """Return a page of this owner's experiments (None: everybody's); ephemeral ones are not listed."""
+    query = select(Experiment).where(~Experiment.ephemeral)
+    query = query if owner is None else query.where(Experiment.owner == owner)
+    return read_page(
+        session,
+        narrowed(query, Experiment, filters),
+        Experiment,
+        limit=limit,
+        after=after,
+        newest_first=newest_first,
+    )
+
+
+def cancel(session: Session, experiment_id: UUID, owner: str | None = None) -> Experiment:
+    """Cancel its queued runs at once, ask the workers of its running ones to; return it as it is then.
+
+    Asking twice is asking once. Raises NotFound, and AlreadyFinal when the experiment has ended.
+    """
+    get(session, experiment_id, owner)
+    by_id = select(Job.id).where(Job.experiment_id == experiment_id).order_by(Job.id).with_for_update()
+    job_ids = session.scalars(by_id).all()
+    experiment = get(session, experiment_id)  # with its jobs held its runs stand still
+    if experiment.status in FINAL:
+        raise AlreadyFinal(f"Experiment {experiment_id} has already ended: it is {experiment.status}.")
+    notes = [] if experiment.cancel_requested else [Note(CANCEL_REQUESTED)]
+    change(session, update(Experiment).where(Experiment.id == experiment_id).values(cancel_requested=True))
+    for job_id in job_ids:
+        notes += runs.request_cancel(session, job_id)
+    if notes:
+        record(session, experiment_id, notes)
+    return get(session, experiment_id)

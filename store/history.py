@@ -1,0 +1,114 @@
+"""What happened to an experiment, kept on its row and in its events: counters, status and sequence number.
+
+`record` is the last step of every transaction that changes something: it locks the experiment's row, which jobs of the
+same experiment share, and the row's lock is what makes the order of the sequence the order of the commits.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, func, update
+from sqlalchemy.orm import Session
+
+from store.clock import database_now, read_clock
+from store.statements import change, insert_rows
+from store.status import FINAL, Status, combined
+from store.tables import Event, Experiment
+
+STATUS_CHANGED = "status"
+CANCEL_REQUESTED = "cancel_requested"
+CRASHED = "crashed"
+RESUMED_ELSEWHERE = "resumed_elsewhere"
+CHECKPOINT_DAMAGED = "checkpoint_damaged"
+
+
+@dataclass(frozen=True)
+class Note:
+    """One thing that happened: to a run (run_id), a job (only job_id) or the experiment (neither).
+
+    A change of status has the kind "status"; a run's names the status it had before.
+    """
+
+    kind: str
+    reason: str | None = None
+    job_id: UUID | None = None
+    run_id: UUID | None = None
+    status: Status | None = None
+    before: Status | None = None
+
+
+def record(session: Session, experiment_id: UUID, notes: Sequence[Note], *, epochs: int = 0) -> int:
+    """Write the notes as events and carry them into the experiment's counters and status; add `epochs` to those done.
+
+    Returns the experiment's new sequence number, which the events carry too.
+    """
+    row = _advance(session, experiment_id, _moves(notes), epochs)
+    counts = {status: getattr(row, status) for status in Status}
+    status = combined(counts, cancel_asked=row.cancel_requested)
+    if status != row.status:
+        _set_status(session, experiment_id, status)
+        notes = [*notes, Note(STATUS_CHANGED, _why(status, notes), status=status)]
+    write_events(session, experiment_id, row.seq, notes)
+    return int(row.seq)
+
+
+def write_events(session: Session, experiment_id: UUID, seq: int, notes: Sequence[Note]) -> None:
+    """Write the notes as events under this sequence number, in their order."""
+    if not notes:
+        return
+    now = read_clock(session)
+    insert_rows(
+        session,
+        Event,
+        [
+            {
+                "experiment_id": experiment_id,
+                "seq": seq,
+                "number": number,
+                "job_id": note.job_id,
+                "run_id": note.run_id,
+                "kind": note.kind,
+                "status": note.status,
+                "reason": note.reason,
+                "created_at": now,
+            }
+            for number, note in enumerate(notes)
+        ],
+    )
+
+
+def _moves(notes: Iterable[Note]) -> Counter[Status]:
+    moves: Counter[Status] = Counter()
+    for note in notes:
+        if note.run_id is not None and note.status is not None and note.before is not None:
+            moves[note.before] -= 1
+            moves[note.status] += 1
+    return moves
+
+
+def _advance(session: Session, experiment_id: UUID, moves: Counter[Status], epochs: int) -> Row[Any]:
+    counters = {str(status): getattr(Experiment, status) + change for status, change in moves.items() if change}
+    columns = [getattr(Experiment, status) for status in Status]
+    statement = (
+        update(Experiment)
+        .where(Experiment.id == experiment_id)
+        .values(seq=Experiment.seq + 1, epochs_done=Experiment.epochs_done + epochs, **counters)
+        .returning(Experiment.seq, Experiment.status, Experiment.cancel_requested, *columns)
+    )
+    return change(session, statement).one()
+
+
+def _set_status(session: Session, experiment_id: UUID, status: Status) -> None:
+    values: dict[str, Any] = {"status": status, "finished_at": database_now() if status in FINAL else None}
+    if status is Status.RUNNING:
+        values["started_at"] = func.coalesce(Experiment.started_at, database_now())
+    change(session, update(Experiment).where(Experiment.id == experiment_id).values(**values))
+
+
+def _why(status: Status, notes: Sequence[Note]) -> str | None:
+    if status in FINAL:
+        return "its last run ended"
+    return next((note.reason for note in notes if note.run_id is not None and note.status is status), None)

@@ -1,0 +1,124 @@
+"""Reading runs, ending them, cancelling them."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnExpressionArgument, Select, select, update
+from sqlalchemy.orm import Session
+
+from store.errors import AlreadyFinal, NotFound
+from store.filtering import narrowed
+from store.history import CANCEL_REQUESTED, Note, record
+from store.paging import NO_FILTERS, Filters, Page, PageKey, read_page
+from store.statements import change, fresh
+from store.status import FINAL, Status
+from store.tables import Experiment, Job, Run
+from store.transitions import CANCELLED_ON_REQUEST, Held, end_job_if_done, end_runs, lock_held, move_runs
+from store.transitions import Outcome as Outcome
+
+
+def get(session: Session, run_id: UUID, owner: str | None = None) -> Run:
+    """Return the run as it is now; raises NotFound, also when it is not this owner's (None: anybody's)."""
+    query = select(Run).where(Run.id == run_id)
+    found = fresh(session, query if owner is None else query.where(Run.owner == owner))
+    if not found:
+        raise NotFound(f"There is no run {run_id}.")
+    return found[0]
+
+
+def of_job(session: Session, job_id: UUID) -> list[Run]:
+    """Return the job's runs in the order of the stack's columns."""
+    return fresh(session, select(Run).where(Run.job_id == job_id).order_by(Run.stack_index))
+
+
+def page(
+    session: Session,
+    *,
+    owner: str | None,
+    limit: int,
+    experiment_id: UUID | None = None,
+    after: PageKey | None = None,
+    filters: Filters = NO_FILTERS,
+    newest_first: bool = True,
+) -> Page[Run]:
+    """Return a page of runs: of one experiment, or of all that are listed (ephemeral experiments are not)."""
+    query = _listed(experiment_id) if owner is None else _listed(experiment_id).where(Run.owner == owner)
+    query = narrowed(query, Run, filters)
+    return read_page(session, query, Run, limit=limit, after=after, newest_first=newest_first)
+
+
+def _listed(experiment_id: UUID | None) -> Select[Run]:
+    query = select(Run).join(Experiment, Experiment.id == Run.experiment_id)
+    if experiment_id is not None:
+        return query.where(Run.experiment_id == experiment_id)
+    return query.where(~Experiment.ephemeral)
+
+
+def finish(
+    session: Session,
+    claim: Held,
+    run_id: UUID,
+    status: Status,
+    summary: Mapping[str, Any],
+    error: Mapping[str, Any] | None = None,
+) -> bool:
+    """End a running run of the claimed job; return False when it was final already, which changes nothing.
+
+    The job ends by itself with its last run, the experiment with its last job. Numbers that are not finite become null
+    in summary and error. Raises LeaseLost, and ValueError when the status is not a final one.
+    """
+    return run_id in finish_all(session, claim, [Outcome(run_id, status, summary, error)])
+
+
+def finish_all(session: Session, claim: Held, outcomes: Iterable[Outcome]) -> set[UUID]:
+    """End many runs of the claimed job at once, as `finish` does for one; return those that this call ended.
+
+    Raises LeaseLost.
+    """
+    lock_held(session, claim)
+    notes = end_runs(session, claim.job_id, outcomes)
+    ended = {note.run_id for note in notes if note.run_id is not None}
+    if notes:
+        record(session, claim.experiment_id, notes + end_job_if_done(session, claim.job_id))
+    return ended
+
+
+def cancels_asked(session: Session, job_id: UUID) -> set[UUID]:
+    """Return the job's running runs whose cancel was asked for."""
+    query = select(Run.id).where(Run.job_id == job_id, Run.status == Status.RUNNING, Run.cancel_requested)
+    return set(session.scalars(query))
+
+
+def cancel(session: Session, run_id: UUID, owner: str | None = None) -> Run:
+    """Cancel a queued run at once, or ask the worker of a running one to; return it as it is then.
+
+    Asking twice is asking once. Raises NotFound, and AlreadyFinal when the run has ended.
+    """
+    run = get(session, run_id, owner)
+    session.execute(select(Job.id).where(Job.id == run.job_id).with_for_update())
+    notes = request_cancel(session, run.job_id, Run.id == run_id)
+    if notes:
+        record(session, run.experiment_id, notes)
+    run = get(session, run_id)
+    if not notes and run.status in FINAL:
+        raise AlreadyFinal(f"Run {run_id} has already {_ended_as(run.status)}.")
+    return run
+
+
+def request_cancel(session: Session, job_id: UUID, *conditions: ColumnExpressionArgument[bool]) -> list[Note]:
+    """Cancel the job's queued runs that meet the conditions, mark its running ones; the caller holds the job."""
+    notes = move_runs(session, job_id, Status.QUEUED, Status.CANCELLED, CANCELLED_ON_REQUEST, *conditions)
+    if notes:
+        notes += end_job_if_done(session, job_id)
+    asked = (
+        update(Run)
+        .where(Run.job_id == job_id, Run.status == Status.RUNNING, ~Run.cancel_requested, *conditions)
+        .values(cancel_requested=True)
+        .returning(Run.id)
+    )
+    return notes + [Note(CANCEL_REQUESTED, None, job_id, run_id) for run_id in change(session, asked).scalars()]
+
+
+def _ended_as(status: Status) -> str:
+    return "been cancelled" if status is Status.CANCELLED else str(status)

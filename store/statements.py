@@ -1,0 +1,37 @@
+"""Executing statements without the session's memory of earlier rows getting in between, and values fit to be stored."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+from sqlalchemy import Delete, Result, Select, Update, insert
+from sqlalchemy.orm import Session
+
+from store.tables import Base
+
+T = TypeVar("T")
+
+
+def change(session: Session, statement: Update | Delete) -> Result[Any]:
+    """Execute an UPDATE or DELETE on the rows alone; objects that the session holds are renewed when next read."""
+    return session.execute(statement, execution_options={"synchronize_session": False})
+
+
+def fresh(session: Session, query: Select[T]) -> list[T]:
+    """Return the query's objects as the database has them now, even those the session has read before."""
+    return list(session.scalars(query, execution_options={"populate_existing": True}))
+
+
+def insert_rows(session: Session, table: type[Base], rows: Sequence[Mapping[str, object]]) -> None:
+    """Insert the rows, which all have the same keys; columns left out take their defaults."""
+    # The ORM would leave out the keys that are None, and send rows with other keys in other statements.
+    session.execute(insert(table), rows, execution_options={"render_nulls": True})
+
+
+def finite(value: Any) -> Any:  # noqa: ANN401  any JSON value
+    """Return the JSON value with null where a number is NaN or infinite, which JSON cannot say."""
+    if isinstance(value, Mapping):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

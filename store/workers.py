@@ -1,0 +1,42 @@
+"""Who is there to work: each slot says so now and then."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import case, delete, insert, select, update
+from sqlalchemy.orm import Session
+
+from store.clock import database_now, read_clock
+from store.statements import change, fresh
+from store.tables import Worker
+
+
+def heartbeat(
+    session: Session, *, name: str, pid: int, hostname: str, queues: Sequence[str], device: str, threads: int
+) -> None:
+    """Say that this worker lives; a new process under the name starts anew."""
+    values: dict[str, Any] = {
+        "pid": pid,
+        "hostname": hostname,
+        "queues": list(queues),
+        "device": device,
+        "threads": threads,
+        "heartbeat_at": database_now(),
+    }
+    same_process = (Worker.pid == pid) & (Worker.hostname == hostname)
+    started_at = case((same_process, Worker.started_at), else_=database_now())
+    known = update(Worker).where(Worker.name == name).values(started_at=started_at, **values).returning(Worker.name)
+    if change(session, known).one_or_none() is None:
+        now = read_clock(session)
+        session.execute(insert(Worker).values(name=name, **{**values, "heartbeat_at": now, "started_at": now}))
+
+
+def live(session: Session, within_seconds: float) -> list[Worker]:
+    """Return the workers heard of in the last so many seconds, by name."""
+    recent = Worker.heartbeat_at >= database_now() - within_seconds
+    return fresh(session, select(Worker).where(recent).order_by(Worker.name))
+
+
+def forget(session: Session, name: str) -> None:
+    """Delete what is known of the worker, as when it left of its own will."""
+    change(session, delete(Worker).where(Worker.name == name))

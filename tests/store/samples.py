@@ -1,0 +1,114 @@
+"""Short ways to submit, claim and store, each in a transaction of its own, and a look whether everything adds up."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+from sqlalchemy import select
+
+from store import events, experiments, flushes, jobs, runs
+from store.curves import Segment
+from store.engine import Database
+from store.experiments import NewJob
+from store.jobs import Claim
+from store.status import FINAL, Status, combined
+from store.tables import Experiment, Job, Run
+
+SPEC: Mapping[str, Any] = {"variant": "polynomial", "epochs": 10, "seed": 0, "data_seed": 0}
+
+
+def submit(database: Database, *stacks: int, queue: str = "cpu", **more: Any) -> Experiment:
+    """Submit an experiment with a job for each stack, of so many runs; by default one job of one run."""
+    new = [NewJob(queue, [SPEC] * runs) for runs in stacks or (1,)]
+    details: dict[str, Any] = {"request": {"spec": dict(SPEC)}, "owner": "ann", "code_version": "1"} | more
+    with database.write() as session:
+        return experiments.create(session, jobs=new, **details)
+
+
+def try_claim(database: Database, worker: str = "slot-1", lease_seconds: float = 60, **more: Any) -> Claim | None:
+    """Claim a job; a negative lease has run out already."""
+    details: dict[str, Any] = {"queues": ["cpu"], "device": "cpu", "threads": 1} | more
+    with database.write() as session:
+        return jobs.claim(session, worker=worker, lease_seconds=lease_seconds, **details)
+
+
+def claim(database: Database, worker: str = "slot-1", lease_seconds: float = 60, **more: Any) -> Claim:
+    claimed = try_claim(database, worker, lease_seconds, **more)
+    assert claimed is not None
+    return claimed
+
+
+def segment(run_id: UUID, first: int, last: int) -> Segment:
+    epochs = np.arange(first, last + 1)
+    return Segment(run_id, epochs, {"train_loss": 1.0 / epochs, "test_loss": 2.0 / epochs})
+
+
+def store_epochs(database: Database, held: Claim, first: int, last: int, lease_seconds: float = 60) -> set[UUID]:
+    """Store these epochs of every run of the claim; returns the runs to cancel."""
+    with database.write() as session:
+        segments = [segment(run.run_id, first, last) for run in held.runs]
+        return flushes.write(session, held, segments, lease_seconds)
+
+
+def finish(database: Database, held: Claim, run_id: UUID, status: Status = Status.SUCCEEDED) -> bool:
+    error = {"kind": "diverged", "detail": "the loss became infinite"} if status is Status.FAILED else None
+    with database.write() as session:
+        return runs.finish(session, held, run_id, status, {}, error)
+
+
+def finish_all(database: Database, held: Claim, status: Status = Status.SUCCEEDED) -> None:
+    for run in held.runs:
+        finish(database, held, run.run_id, status)
+
+
+def experiment(database: Database, experiment_id: UUID) -> Experiment:
+    with database.read() as session:
+        return experiments.get(session, experiment_id)
+
+
+def job(database: Database, job_id: UUID) -> Job:
+    with database.read() as session:
+        return jobs.get(session, job_id)
+
+
+def run(database: Database, run_id: UUID) -> Run:
+    with database.read() as session:
+        return runs.get(session, run_id)
+
+
+def statuses(database: Database, job_id: UUID) -> list[Status]:
+    with database.read() as session:
+        return [run.status for run in runs.of_job(session, job_id)]
+
+
+def kinds(database: Database, experiment_id: UUID) -> Mapping[str, int]:
+    with database.read() as session:
+        return events.counts(session, experiment_id)
+
+
+def check_all_adds_up(database: Database) -> None:
+    """What holds of every experiment, job and run at any moment."""
+    with database.read() as session:
+        all_runs = list(session.scalars(select(Run)))
+        for job in session.scalars(select(Job)):
+            _check_job(job, [run for run in all_runs if run.job_id == job.id])
+        for experiment in session.scalars(select(Experiment)):
+            _check_experiment(experiment, [run for run in all_runs if run.experiment_id == experiment.id])
+
+
+def _check_job(job: Job, members: Sequence[Run]) -> None:
+    assert job.status == combined(Counter(run.status for run in members))
+    assert (job.finished_at is not None) == (job.status in FINAL)
+    assert (job.lease_until is not None) == (job.status is Status.RUNNING)
+    assert job.fence == job.claims
+
+
+def _check_experiment(experiment: Experiment, members: Sequence[Run]) -> None:
+    counts = Counter(run.status for run in members)
+    assert {status: getattr(experiment, status) for status in Status} == {status: counts[status] for status in Status}
+    assert experiment.status == combined(counts, cancel_asked=experiment.cancel_requested)
+    assert (experiment.finished_at is not None) == (experiment.status in FINAL)
+    assert experiment.epochs_done == sum(run.epochs_done for run in members)
+    assert all((run.finished_at is not None) == (run.status in FINAL) for run in members)

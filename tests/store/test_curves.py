@@ -1,0 +1,92 @@
+from collections.abc import Mapping
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+from numpy.typing import NDArray
+
+from store import curves, flushes
+from store.curves import Segment
+from store.engine import Database
+from store.identifiers import new_id
+from tests.store.samples import claim, store_epochs, submit
+
+float64s = st.floats(allow_nan=True, allow_infinity=True, width=64)
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> tuple[NDArray[np.int64], Mapping[str, NDArray[np.float64]], list[int]]:
+    """Increasing epochs, a series for each of some metrics, and where to cut them into segments."""
+    epochs = draw(st.lists(st.integers(1, 100_000), min_size=1, max_size=30, unique=True).map(sorted))
+    names = draw(st.lists(st.text(st.characters(categories=["L"]), min_size=1), min_size=1, max_size=4, unique=True))
+    series = {name: draw(npst.arrays(np.float64, len(epochs), elements=float64s)) for name in names}
+    cuts = draw(st.lists(st.integers(1, len(epochs)), max_size=5).map(sorted))
+    return np.array(epochs), series, cuts
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(history=histories(), after=st.integers(0, 100_000))
+def test_what_goes_in_comes_out_bit_for_bit(
+    database: Database, history: tuple[NDArray[np.int64], Mapping[str, NDArray[np.float64]], list[int]], after: int
+) -> None:
+    epochs, series, cuts = history
+    submit(database)
+    held = claim(database)
+    run_id = held.runs[0].run_id
+    for part in np.split(np.arange(epochs.size), cuts):
+        with database.write() as session:
+            piece = Segment(run_id, epochs[part], {name: values[part] for name, values in series.items()})
+            flushes.write(session, held, [piece], 60)
+    with database.read() as session:
+        curve = curves.read(session, run_id, after)
+    kept = epochs > after
+    assert curve.epochs.tolist() == epochs[kept].tolist()
+    assert curve.epochs.dtype == np.int64
+    if kept.any():
+        assert list(curve.series) == list(series)
+        for name, values in series.items():
+            assert curve.series[name].tobytes() == values[kept].tobytes()
+
+
+def test_a_run_that_stored_nothing_has_an_empty_curve(database: Database) -> None:
+    with database.read() as session:
+        curve = curves.read(session, new_id())
+    assert curve.epochs.size == 0
+    assert curve.series == {}
+
+
+def test_a_metric_that_some_segments_lack_is_nan_there(database: Database) -> None:
+    submit(database)
+    held = claim(database)
+    run_id = held.runs[0].run_id
+    first = Segment(run_id, np.array([1, 2]), {"test_loss": np.array([3.0, 2.0])})
+    last = Segment(run_id, np.array([3]), {"test_loss": np.array([1.0]), "train_loss": np.array([0.5])})
+    for segment in (first, last):
+        with database.write() as session:
+            flushes.write(session, held, [segment], 60)
+    with database.read() as session:
+        series = curves.read(session, run_id).series
+    np.testing.assert_array_equal(series["test_loss"], [3.0, 2.0, 1.0])
+    np.testing.assert_array_equal(series["train_loss"], [np.nan, np.nan, 0.5])
+
+
+def test_after_epoch_cuts_through_a_segment(database: Database) -> None:
+    submit(database)
+    held = claim(database)
+    store_epochs(database, held, 1, 6)
+    store_epochs(database, held, 7, 9)
+    with database.read() as session:
+        curve = curves.read(session, held.runs[0].run_id, after_epoch=4)
+    assert curve.epochs.tolist() == [5, 6, 7, 8, 9]
+    np.testing.assert_allclose(curve.series["train_loss"], 1 / curve.epochs)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "values"),
+    [([1, 2], [0.0]), ([0, 1], [0.0, 0.0]), ([2, 1], [0.0, 0.0]), ([1, 1], [0.0, 0.0]), ([[1]], [[0.0]])],
+)
+def test_segments_that_make_no_sense_are_refused(epochs: list[int], values: list[float]) -> None:
+    with pytest.raises(ValueError, match=r"one value|count from 1"):
+        Segment(new_id(), np.array(epochs), {"loss": np.array(values)})

@@ -1,0 +1,63 @@
+from store import events, experiments
+from store.engine import Database
+from store.status import Status
+from store.tables import Event
+from tests.store.samples import claim, experiment, finish_all, submit
+
+
+def subject(event: Event) -> str:
+    if event.run_id is not None:
+        return "run"
+    return "experiment" if event.job_id is None else "job"
+
+
+def test_every_change_is_told_in_order_with_its_reason(database: Database) -> None:
+    submitted = submit(database)
+    finish_all(database, claim(database), Status.FAILED)
+    with database.read() as session:
+        told = events.of_experiment(session, submitted.id)
+    assert [(subject(event), event.status, event.reason) for event in told] == [
+        ("experiment", "queued", "submitted"),
+        ("job", "running", "claimed by slot-1"),
+        ("run", "running", "claimed by slot-1"),
+        ("experiment", "running", "claimed by slot-1"),
+        ("run", "failed", "the loss became infinite"),
+        ("job", "failed", "its last run ended"),
+        ("experiment", "failed", "its last run ended"),
+    ]
+    assert [event.created_at for event in told] == sorted(event.created_at for event in told)
+
+
+def test_only_what_is_new_can_be_asked_for(database: Database) -> None:
+    submitted = submit(database)
+    seen = experiment(database, submitted.id).seq
+    with database.write() as session:
+        experiments.cancel(session, submitted.id)
+    with database.read() as session:
+        new = events.of_experiment(session, submitted.id, after_seq=seen)
+        assert {event.kind for event in new} == {"cancel_requested", "status"}
+        newest = max(event.seq for event in new)
+        assert newest == experiments.get(session, submitted.id).seq
+        assert events.of_experiment(session, submitted.id, after_seq=newest) == []
+
+
+def test_a_limit_never_parts_what_happened_at_once(database: Database) -> None:
+    submitted = submit(database, 5)
+    claim(database)
+    with database.read() as session:
+        everything = events.of_experiment(session, submitted.id)
+        walked: list[Event] = []
+        while part := events.of_experiment(session, submitted.id, after_seq=walked[-1].seq if walked else 0, limit=2):
+            walked += part
+    assert [(event.seq, event.number) for event in walked] == [(event.seq, event.number) for event in everything]
+
+
+def test_an_event_of_ones_own(database: Database) -> None:
+    submitted = submit(database)
+    with database.write() as session:
+        events.add(session, experiment_id=submitted.id, kind="noted", reason="something happened")
+    with database.read() as session:
+        assert events.counts(session, submitted.id) == {"status": 1, "noted": 1}
+        last = events.of_experiment(session, submitted.id)[-1]
+    assert (last.kind, last.reason, last.status) == ("noted", "something happened", None)
+    assert last.seq == experiment(database, submitted.id).seq

@@ -1,0 +1,58 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from alembic import command
+from sqlalchemy import inspect
+
+from store import schema
+from store.engine import Database, make_engine
+from store.errors import SchemaOutdated
+from store.tables import Base
+from tests.store.processes import Crew
+from tests.store.samples import submit
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Iterator[Database]:
+    database = Database(make_engine(f"sqlite:///{tmp_path / 'empty.db'}"))
+    yield database
+    database.dispose()
+
+
+def test_the_migrations_make_the_tables_the_code_declares(database: Database) -> None:
+    with database.engine.connect() as connection:
+        command.check(schema.migrations_config(connection))
+    found = set(inspect(database.engine).get_table_names())
+    assert found == {*Base.metadata.tables, "alembic_version"}
+
+
+def test_a_migrated_database_is_current(database: Database) -> None:
+    assert schema.is_current(database.engine)
+    schema.check(database.engine)
+
+
+def test_an_empty_database_is_not(empty: Database) -> None:
+    assert not schema.is_current(empty.engine)
+    with pytest.raises(SchemaOutdated, match="migrate"):
+        schema.check(empty.engine)
+
+
+def test_upgrading_twice_changes_nothing(database: Database) -> None:
+    submit(database)
+    schema.upgrade(database.engine)
+    schema.check(database.engine)
+
+
+def test_several_processes_may_upgrade_at_once(empty: Database, crew: Crew) -> None:
+    crew.do(empty, *[("upgrade",)] * 4)
+    schema.check(empty.engine)
+
+
+def test_every_migration_can_be_undone(empty: Database) -> None:
+    schema.upgrade(empty.engine)
+    with empty.engine.begin() as connection:
+        command.downgrade(schema.migrations_config(connection), "base")
+    assert set(inspect(empty.engine).get_table_names()) == {"alembic_version"}
+    schema.upgrade(empty.engine)
+    schema.check(empty.engine)
