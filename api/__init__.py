@@ -1,0 +1,1 @@
+"""The HTTP face of epochd: routes, schemas, problem documents and figures."""

@@ -1,0 +1,50 @@
+"""The application: built by a factory, with nothing opened before its lifespan begins."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
+
+from api import openapi, problems
+from api.dependencies import State
+from api.head import HeadAsGet
+from api.request_ids import RequestIds
+from api.routes import experiments, predictions, queue, results, runs, system, variants
+from api.settings import ApiSettings
+from api.version import VERSION
+from store.engine import Database, make_engine
+from worker.broker import Publisher, make_app
+
+
+def create_app(settings: ApiSettings | None = None) -> FastAPI:
+    """Build the API; without settings, those of the environment. The database is opened when the app starts."""
+    chosen = settings or ApiSettings()
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[State]:
+        database = Database(make_engine(chosen.url))
+        publisher = Publisher(make_app(chosen))
+        try:
+            yield State(database=database, publisher=publisher, settings=chosen)
+        finally:
+            publisher.close()
+            database.dispose()
+
+    app = FastAPIOffline(
+        redoc_url=None,
+        title=openapi.TITLE,
+        summary=openapi.SUMMARY,
+        description=openapi.DESCRIPTION,
+        version=VERSION,
+        openapi_tags=openapi.TAGS,
+        generate_unique_id_function=openapi.operation_id,
+        lifespan=lifespan,
+    )
+    problems.install(app)
+    app.add_middleware(HeadAsGet)
+    app.add_middleware(RequestIds)
+    for module in (experiments, runs, results, predictions, variants, queue, system):
+        app.include_router(module.router)
+    openapi.install(app)
+    return app

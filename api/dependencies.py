@@ -1,0 +1,48 @@
+"""What routes ask for, as annotated types; everything comes from the state that the lifespan yields."""
+
+from typing import Annotated, Any, TypedDict, cast
+
+from fastapi import Depends, Request
+
+from api.settings import ApiSettings
+from store.engine import Database
+from worker.broker import Publisher
+
+LOCAL = "local"
+"""Who owns what is submitted without a key."""
+
+
+class State(TypedDict):
+    """What one running API holds from start to end."""
+
+    database: Database
+    publisher: Publisher
+    settings: ApiSettings
+
+
+async def _database(request: Request) -> Database:
+    return cast("Database", request.state.database)
+
+
+async def _publisher(request: Request) -> Publisher:
+    return cast("Publisher", request.state.publisher)
+
+
+async def _settings(request: Request) -> ApiSettings:
+    return cast("ApiSettings", request.state.settings)
+
+
+async def _owner() -> str:
+    return LOCAL
+
+
+async def _posted(request: Request) -> dict[str, Any]:
+    return cast("dict[str, Any]", await request.json()) if await request.body() else {}
+
+
+DatabaseOf = Annotated[Database, Depends(_database)]
+PublisherOf = Annotated[Publisher, Depends(_publisher)]
+SettingsOf = Annotated[ApiSettings, Depends(_settings)]
+Owner = Annotated[str, Depends(_owner)]
+Posted = Annotated[dict[str, Any], Depends(_posted)]
+"""The body as it was posted, once it has been found valid."""

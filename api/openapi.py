@@ -1,0 +1,78 @@
+"""The OpenAPI document: what FastAPI derives from the routes, with problem documents where it has its own errors."""
+
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
+
+from api.schemas.common import Problem, ProblemError
+
+TITLE: Final = "epochd"
+SUMMARY: Final = "Post an experiment, get its learning curves, weights and predictions."
+DESCRIPTION: Final = """
+epochd trains the models of the multilayer-perceptron chapter of *Dive into Deep Learning*: polynomials, linear
+regression with weight decay, and multilayer perceptrons with dropout.
+
+1. **Submit**: `POST /v1/experiments` with `{"spec": {"variant": "polynomial"}}`. Every field has a default;
+   `GET /v1/variants` shows them all.
+2. **Watch**: follow the `Location` of the answer. An experiment has *runs*, one per training; `GET …/runs` lists them.
+3. **Look**: `/v1/runs/{run_id}/curves?format=png` is a picture for a slide, the same without `format` are the numbers;
+   `/weights`, `/checkpoints` and `/predictions` are beside it.
+
+Errors are problem documents (RFC 9457). With status 422, `errors` points at every value that is not possible.
+"""
+TAGS: Final = [
+    {"name": "experiments", "description": "Submit experiments, follow them, cancel them."},
+    {"name": "runs", "description": "The trainings that experiments consist of."},
+    {"name": "results", "description": "What training gave: curves, weights, checkpoints, predictions."},
+    {"name": "variants", "description": "The models there are, and everything they can be told."},
+    {"name": "queue", "description": "What waits, why, and who works."},
+    {"name": "service", "description": "The service itself."},
+]
+_REPLACED = ("HTTPValidationError", "ValidationError")
+
+
+def operation_id(route: APIRoute) -> str:
+    """The name of the function: what a generated client's method is called."""
+    return route.name
+
+
+def install(app: FastAPI) -> None:
+    """Let the app describe itself with our problem documents."""
+    derived: dict[str, Any] = {}
+
+    def openapi() -> dict[str, Any]:
+        if not derived:
+            derived.update(_derive(app))
+        return derived
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _derive(app: FastAPI) -> dict[str, Any]:
+    document = get_openapi(
+        title=app.title,
+        version=app.version,
+        summary=app.summary,
+        description=app.description,
+        tags=app.openapi_tags,
+        routes=app.routes,
+    )
+    schemas = document["components"]["schemas"]
+    for name in _REPLACED:
+        schemas.pop(name, None)
+    for model in (Problem, ProblemError):
+        schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+        schema.pop("$defs", None)
+        schemas[model.__name__] = schema
+    for operation in (operation for path in document["paths"].values() for operation in path.values()):
+        _drop_own_errors(operation["responses"])
+    return document
+
+
+def _drop_own_errors(responses: dict[str, Any]) -> None:
+    """Drop the 422 that FastAPI adds wherever there is a parameter: a path's ids lead to a 404 instead."""
+    content = responses.get("422", {}).get("content", {})
+    if "application/json" in content and "application/problem+json" not in content:
+        del responses["422"]

@@ -1,0 +1,78 @@
+"""Pages of lists: opaque tokens that say where a page ended, and the Link header that leads to the next."""
+
+import base64
+import binascii
+import json
+import math
+from typing import Annotated, Literal
+from uuid import UUID
+
+from fastapi import Request, Response
+from pydantic import Field, StringConstraints
+
+from api.invalid import Fault
+from api.problems import invalid_problem
+from api.schemas.common import Query
+from store.paging import Filters, PageKey
+from store.status import Status
+
+Variant = Literal["mlp", "polynomial", "linear"]
+
+
+class PageQuery(Query):
+    """How a list is walked."""
+
+    page_size: int = Field(50, ge=1, le=200, description="Items on a page.")
+    page_token: str | None = Field(
+        None,
+        max_length=200,
+        description="`next_page_token` of the page before; keep the other parameters.",
+    )
+    order_by: Literal["-created_at", "created_at"] = Field("-created_at", description="Newest or oldest first.")
+
+
+class ListQuery(PageQuery):
+    """How a list is walked, and what is left out of it."""
+
+    status: Status | None = Field(None, description="Only those in this status.")
+    variant: Variant | None = Field(None, description="Only this model variant.")
+    tag: Annotated[str, StringConstraints(pattern="^[^:\\x00]+:[^\\x00]*$", max_length=330)] | None = Field(
+        None, description="Only experiments with this tag, as name:value."
+    )
+    q: str | None = Field(None, pattern=r"^[^\x00]{1,200}$", description="Only experiments whose name has this in it.")
+
+    @property
+    def filters(self) -> Filters:
+        """For the store."""
+        name, _, value = (self.tag or "").partition(":")
+        return Filters(self.status, self.variant, (name, value) if self.tag else None, self.q)
+
+
+def after(query: PageQuery) -> PageKey | None:
+    """Where the page asked for begins; raises Problem 422 for a token that was not made here."""
+    if query.page_token is None:
+        return None
+    try:
+        created_at, row_id, order = json.loads(base64.urlsafe_b64decode(query.page_token.encode()))
+        key = PageKey(float(created_at), UUID(row_id))
+        if order != query.order_by or not math.isfinite(key.created_at):
+            raise ValueError(order)
+    except (ValueError, TypeError, AttributeError, binascii.Error, RecursionError) as error:
+        detail = "is not a token of this list; pass next_page_token of the page before, with the same order_by"
+        raise invalid_problem([Fault("/page_token", detail, "query")]) from error
+    return key
+
+
+def token(key: PageKey | None, query: PageQuery) -> str | None:
+    """What the client passes for the next page; None on the last."""
+    if key is None:
+        return None
+    content = json.dumps([repr(key.created_at), str(key.id), query.order_by], separators=(",", ":"))
+    return base64.urlsafe_b64encode(content.encode()).decode()
+
+
+def link_next(request: Request, response: Response, next_token: str | None) -> None:
+    """Add the Link header (RFC 8288) to the next page, if there is one."""
+    if next_token is not None:
+        url = request.url.include_query_params(page_token=next_token)
+        response.headers["Link"] = f'<{url.path}?{url.query}>; rel="next"'

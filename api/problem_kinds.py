@@ -1,0 +1,147 @@
+"""The kinds of problems there are: what `type` names, and what its page says."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of problem; `/problems/{slug}` explains it."""
+
+    slug: str
+    status: int
+    title: str
+    explanation: str
+    detail: str = ""
+    """What every problem of this kind says; empty where each has a sentence of its own."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+bad_request = Kind(
+    "bad-request", 400, "The request cannot be read", "The server could not make sense of the HTTP request itself."
+)
+not_json = Kind(
+    "not-json",
+    400,
+    "The body is not JSON",
+    "The body must be one JSON document in UTF-8 (RFC 8259). The detail says where reading it stopped; "
+    "frequent reasons are single quotes, a comma after the last item and a missing brace.",
+)
+not_found = Kind(
+    "not-found",
+    404,
+    "Not found",
+    "Nothing is at this address: the id is unknown, misspelt or not yours, or the path is wrong.",
+)
+no_checkpoint = Kind(
+    "no-checkpoint",
+    404,
+    "No such checkpoint",
+    "The run keeps no weights under this name. A run that has just started has none yet; `best` needs an evaluated "
+    "epoch; which ones are kept is decided by the spec's `keep_checkpoints`.",
+)
+method_not_allowed = Kind(
+    "method-not-allowed",
+    405,
+    "Method not allowed",
+    "The address exists, but not with this HTTP method. The Allow header lists the methods there are.",
+)
+not_acceptable = Kind(
+    "not-acceptable",
+    406,
+    "No such format",
+    "The answer does not exist in the format asked for. `?format=` wins over the Accept header; "
+    "the detail lists the choices.",
+)
+already_finished = Kind(
+    "already-finished",
+    409,
+    "Already finished",
+    "What has succeeded, failed or been cancelled stays so; it cannot be cancelled any more.",
+)
+not_for_variant = Kind(
+    "not-for-this-variant",
+    409,
+    "Not for this variant",
+    "The variant of this run has nothing to show here: the learned weights of `polynomial` and `linear` are a few "
+    "numbers with true values beside them, those of an `mlp` are thousands without. Its checkpoints hold them.",
+)
+too_large = Kind(
+    "too-large",
+    413,
+    "The body is too large",
+    "Request bodies are limited; the detail says how much is taken. Split large requests for predictions.",
+)
+unsupported_media_type = Kind(
+    "unsupported-media-type",
+    415,
+    "The body must be JSON",
+    "Say `Content-Type: application/json` and send JSON. With curl: `-H 'Content-Type: application/json'`.",
+)
+invalid = Kind(
+    "invalid",
+    422,
+    "The request is not valid",
+    "The request was read, but some of its values are not possible. `errors` lists them: `pointer` is the place in the "
+    "posted document (a JSON Pointer, RFC 6901; for `in: query` the name of the parameter), `detail` what is wrong and "
+    "what would be right. /v1/variants shows every field with its default and its bounds.",
+)
+internal = Kind(
+    "internal",
+    500,
+    "The service failed",
+    "This is a defect of the service, not of your request. The log has more under the request_id.",
+    "Something went wrong inside the service. Please report it with the request_id.",
+)
+checkpoint_damaged = Kind(
+    "checkpoint-damaged",
+    500,
+    "The stored weights are damaged",
+    "The bytes in the database no longer have the checksum they were stored with, so they are not handed out. "
+    "Submitting the same spec again trains the same weights.",
+    "The stored weights of this checkpoint are damaged. Submit the same spec again to train them anew.",
+)
+dataset_unusable = Kind(
+    "dataset-unusable",
+    503,
+    "The data set cannot be used",
+    "The answer needs Fashion-MNIST, and this server has no usable copy of it.",
+)
+not_ready = Kind(
+    "not-ready",
+    503,
+    "Not ready",
+    "The service is up but lacks something it needs: the database, its current schema, or a live worker.",
+    "The database is not at this version's schema; its migrations have to be run.",
+    {"Retry-After": "5"},
+)
+database_unavailable = Kind(
+    "database-unavailable",
+    503,
+    "The database does not answer",
+    "The database cannot be reached, or was busy for too long. Nothing was changed; try again.",
+    "The database did not answer. Nothing was changed; try again in a moment.",
+    {"Retry-After": "2"},
+)
+
+ALL = (
+    bad_request,
+    not_json,
+    not_found,
+    no_checkpoint,
+    method_not_allowed,
+    not_acceptable,
+    already_finished,
+    not_for_variant,
+    too_large,
+    unsupported_media_type,
+    invalid,
+    internal,
+    checkpoint_damaged,
+    dataset_unusable,
+    not_ready,
+    database_unavailable,
+)
+BY_SLUG = {kind.slug: kind for kind in ALL}
+BY_STATUS = {kind.status: kind for kind in reversed(ALL)}
+"""The most general kind of each status, for errors that the framework raises."""

@@ -1,0 +1,50 @@
+"""One id per request: taken from X-Request-ID or made here, sent back, and in every problem and log line."""
+
+import logging
+import re
+import time
+import uuid
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+HEADER = "X-Request-ID"
+KEY = "request_id"
+
+log = logging.getLogger("epochd.api")
+_fit = re.compile(r"[A-Za-z0-9._~+/=:-]{1,128}")
+
+
+def request_id(scope: Scope) -> str:
+    """The id of the request being answered; a new one before the middleware has given it one."""
+    known: str = scope.setdefault("state", {}).setdefault(KEY, uuid.uuid4().hex)
+    return known
+
+
+class RequestIds:
+    """ASGI middleware that names every request and logs one line when it is answered."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: D102  ASGI
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get(HEADER, "")
+        known_as = given if _fit.fullmatch(given) else uuid.uuid4().hex
+        scope.setdefault("state", {})[KEY] = known_as
+        started, status = time.perf_counter(), 500
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)[HEADER] = known_as
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_with_id)
+        finally:
+            milliseconds = 1000 * (time.perf_counter() - started)
+            log.info("%s %s %d %.1f ms request=%s", scope["method"], scope["path"], status, milliseconds, known_as)

@@ -1,0 +1,167 @@
+"""Experiments: submit, list, look at, cancel."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Body, Query, Request, Response
+
+from api import examples, pages
+from api.dependencies import DatabaseOf, Owner, Posted, PublisherOf, SettingsOf
+from api.negotiation import conditional, etag_of
+from api.responses import NOT_MODIFIED, problems
+from api.schemas import common, experiments, runs
+from api.strict_json import StrictRoute
+from api.version import VERSION
+from mlcore.spec import LinearSpec, MlpSpec, PolynomialSpec
+from store import experiments as stored
+from store import runs as stored_runs
+from store.clock import read_clock
+from store.paging import Filters
+from store.queue import place
+
+router = APIRouter(prefix="/v1/experiments", tags=["experiments"], route_class=StrictRoute)
+
+POLL_SECONDS = "1"
+"""When to look again, for clients that do."""
+
+
+class SubmitQuery(common.Query):
+    """How to submit."""
+
+    validate_only: bool = Query(
+        default=False, description="Only say whether the request is valid, and what it would train."
+    )
+
+
+@router.post(
+    "",
+    status_code=202,
+    response_model=experiments.Experiment,
+    responses={
+        200: {"model": experiments.Validation, "description": "With validate_only: the request is valid."},
+        **problems(400, 413, 415, 422),
+    },
+)
+def create_experiment(
+    submission: Annotated[experiments.ExperimentRequest, Body(openapi_examples=examples.for_openapi())],
+    query: Annotated[SubmitQuery, Query()],
+    posted: Posted,
+    database: DatabaseOf,
+    publisher: PublisherOf,
+    settings: SettingsOf,
+    owner: Owner,
+) -> Response:
+    """Submit an experiment: it waits in the queue, and a worker trains it.
+
+    The answer comes at once; follow `Location` until `status` is succeeded, failed or cancelled.
+    """
+    specs = submission.expand()
+    if query.validate_only:
+        return _json(_validation(specs), 200)
+    job = stored.NewJob(_queue(submission), [spec.model_dump(mode="json") for spec in specs])
+    with database.write() as session:
+        made = stored.create(
+            session,
+            request=posted,
+            owner=owner,
+            jobs=[job],
+            code_version=VERSION,
+            **submission.model_dump(include={"name", "tags", "note", "priority", "ephemeral"}),
+        )
+        waiting = place(session, made.id, worker_seconds=settings.worker_seen_seconds)
+        answer = experiments.full(made, read_clock(session), waiting)
+    publisher.publish(job.queue)
+    return _json(answer, 202, {"Location": answer.links.self, "Retry-After": POLL_SECONDS})
+
+
+@router.get("", responses=problems(422))
+def list_experiments(
+    query: Annotated[pages.ListQuery, Query()], request: Request, response: Response, database: DatabaseOf, owner: Owner
+) -> experiments.ExperimentPage:
+    """List experiments, newest first; ephemeral ones are left out."""
+    with database.read() as session:
+        page = stored.page(
+            session,
+            owner=owner,
+            limit=query.page_size,
+            after=pages.after(query),
+            filters=query.filters,
+            newest_first=query.order_by == "-created_at",
+        )
+        now = read_clock(session)
+    following = pages.token(page.next, query)
+    pages.link_next(request, response, following)
+    return experiments.ExperimentPage(
+        items=[experiments.summary(one, now) for one in page.items], next_page_token=following
+    )
+
+
+@router.get("/{experiment_id:uuid}", response_model=experiments.Experiment, responses={**NOT_MODIFIED, **problems(404)})
+def get_experiment(
+    experiment_id: UUID, request: Request, database: DatabaseOf, settings: SettingsOf, owner: Owner
+) -> Response:
+    """Look at an experiment: what was asked for, how far it is, and while it waits, why."""
+    with database.read() as session:
+        found = stored.get(session, experiment_id, owner)
+        waiting = place(session, experiment_id, worker_seconds=settings.worker_seen_seconds)
+        answer = common.dump(experiments.full(found, read_clock(session), waiting))
+    return conditional(request, etag_of(answer), lambda: answer, "application/json")
+
+
+@router.get("/{experiment_id:uuid}/runs", responses=problems(404, 422))
+def list_experiment_runs(
+    experiment_id: UUID,
+    query: Annotated[pages.PageQuery, Query()],
+    request: Request,
+    response: Response,
+    database: DatabaseOf,
+    owner: Owner,
+) -> runs.RunPage:
+    """List the runs of an experiment."""
+    with database.read() as session:
+        stored.get(session, experiment_id, owner)
+        page = stored_runs.page(
+            session,
+            owner=owner,
+            limit=query.page_size,
+            experiment_id=experiment_id,
+            after=pages.after(query),
+            filters=Filters(),
+            newest_first=query.order_by == "-created_at",
+        )
+        now = read_clock(session)
+    following = pages.token(page.next, query)
+    pages.link_next(request, response, following)
+    return runs.RunPage(items=[runs.summary(one, now) for one in page.items], next_page_token=following)
+
+
+@router.post(
+    "/{experiment_id:uuid}:cancel",
+    status_code=202,
+    response_model=experiments.Experiment,
+    responses=problems(404, 409),
+)
+def cancel_experiment(experiment_id: UUID, database: DatabaseOf, owner: Owner) -> Response:
+    """Cancel what has not finished: waiting runs at once, training ones within seconds. What was trained is kept."""
+    with database.write() as session:
+        found = stored.cancel(session, experiment_id, owner)
+        answer = experiments.full(found, read_clock(session), place(session, experiment_id))
+    return _json(answer, 202, {"Location": answer.links.self, "Retry-After": POLL_SECONDS})
+
+
+def _queue(submission: experiments.ExperimentRequest) -> str:
+    # A worker with a GPU serves both queues, so `auto` waits where every worker looks.
+    return "gpu" if submission.device == "gpu" else "cpu"
+
+
+def _validation(specs: list[MlpSpec | PolynomialSpec | LinearSpec]) -> experiments.Validation:
+    return experiments.Validation(
+        runs=len(specs),
+        jobs=1,
+        epochs=sum(spec.epochs for spec in specs),
+        specs=[spec.model_dump(mode="json") for spec in specs],
+    )
+
+
+def _json(answer: common.Answer, status: int, headers: dict[str, Any] | None = None) -> Response:
+    return Response(common.dump(answer), status, headers, "application/json")

@@ -1,0 +1,63 @@
+"""The queue and its workers."""
+
+from fastapi import APIRouter
+from sqlalchemy.orm import Session
+
+from api.dependencies import DatabaseOf, Owner, SettingsOf
+from api.schemas import queue
+from store import experiments, jobs, workers
+from store.paging import Filters
+from store.queue import place
+from store.status import Status
+from store.tables import Worker
+
+router = APIRouter(prefix="/v1", tags=["queue"])
+
+MOST_WAITING = 50
+
+
+@router.get("/queue")
+def get_queue(database: DatabaseOf, settings: SettingsOf, owner: Owner) -> queue.QueueOverview:
+    """See what waits, in which order, and why."""
+    with database.read() as session:
+        live = workers.live(session, settings.worker_seen_seconds)
+        queues = _states(jobs.queued(session), live)
+        waiting = _waiting(session, owner, settings.worker_seen_seconds)
+    return queue.QueueOverview(queues=queues, waiting=waiting)
+
+
+@router.get("/workers")
+def list_workers(database: DatabaseOf, settings: SettingsOf) -> queue.WorkerList:
+    """List the live workers."""
+    with database.read() as session:
+        live = workers.live(session, settings.worker_seen_seconds)
+    return queue.WorkerList(items=[queue.worker(row) for row in live])
+
+
+def _states(queued: dict[str, int], live: list[Worker]) -> list[queue.QueueState]:
+    names = sorted({"cpu", "gpu", *queued})
+    return [
+        queue.QueueState(
+            name=name, queued_jobs=queued.get(name, 0), workers=sum(name in worker.queues for worker in live)
+        )
+        for name in names
+    ]
+
+
+def _waiting(session: Session, owner: str, worker_seconds: float) -> list[queue.Waiting]:
+    filters = Filters(status=Status.QUEUED)
+    page = experiments.page(session, owner=owner, limit=MOST_WAITING, filters=filters, newest_first=False)
+    found = [(one, place(session, one.id, worker_seconds=worker_seconds)) for one in page.items]
+    waiting = [
+        queue.Waiting(
+            experiment_id=one.id,
+            name=one.name,
+            queue=at.queue,
+            position=at.position,
+            reason=at.reason,
+            href=f"/v1/experiments/{one.id}",
+        )
+        for one, at in found
+        if at is not None
+    ]
+    return sorted(waiting, key=lambda item: (item.queue, item.position))

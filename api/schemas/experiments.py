@@ -1,0 +1,158 @@
+"""Experiments over the wire."""
+
+from typing import Annotated, Any, Literal, Self
+from uuid import UUID
+
+from pydantic import Field, StringConstraints
+
+from api.schemas.common import Answer, Progress, Time, when
+from mlcore.spec import ExperimentSpec
+from store import tables
+from store.queue import QueuePlace
+from store.status import Status
+
+TagName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+TagValue = Annotated[str, StringConstraints(max_length=256)]
+
+
+class ExperimentRequest(ExperimentSpec):
+    """What to train, and how to find it again. Only `spec` is required."""
+
+    name: str | None = Field(None, min_length=1, max_length=200, description="A name for lists and figures.")
+    tags: dict[TagName, TagValue] = Field(
+        {},
+        max_length=50,
+        description='Labels to filter by: {"chapter": "4.4"} is found by ?tag=chapter:4.4.',
+    )
+    note: str | None = Field(None, max_length=10_000, description="Anything worth remembering.")
+    priority: int = Field(0, ge=-100, le=100, description="Higher ones are trained first.")
+    device: Literal["auto", "cpu", "gpu"] = Field(
+        "auto", description="Where to train. auto: on whatever worker is free first."
+    )
+    ephemeral: bool = Field(default=False, description="Left out of lists, and deleted after an hour.")
+
+
+class RunCounts(Answer):
+    """How many runs of the experiment are in which status; they add up to `total`."""
+
+    total: int
+    queued: int
+    running: int
+    succeeded: int
+    failed: int
+    cancelled: int
+
+
+class Queue(Answer):
+    """Where a waiting experiment stands."""
+
+    name: str = Field(description="The queue it waits in: cpu or gpu.")
+    position: int = Field(description="1 is next.")
+    eta_seconds: float | None = Field(None, description="Seconds until it starts; null when nobody can tell.")
+    reason: str | None = Field(None, description="Why it does not start, if there is more to it than its turn.")
+
+
+class ExperimentLinks(Answer):
+    """Where to go on from here."""
+
+    self: str
+    runs: str
+    curves: str
+    cancel: str
+
+    @classmethod
+    def of(cls, experiment_id: UUID) -> Self:
+        """The links of one experiment."""
+        at = f"/v1/experiments/{experiment_id}"
+        return cls(self=at, runs=f"{at}/runs", curves=f"{at}/curves", cancel=f"{at}:cancel")
+
+
+class ExperimentSummary(Answer):
+    """An experiment as lists show it."""
+
+    id: UUID
+    name: str | None
+    variant: str
+    status: Status
+    cancel_requested: bool = Field(description="A cancel was asked for; runs stop within seconds.")
+    tags: dict[str, str]
+    note: str | None
+    priority: int
+    ephemeral: bool
+    runs: RunCounts
+    progress: Progress
+    created_at: Time
+    started_at: Time | None
+    finished_at: Time | None
+    links: ExperimentLinks
+
+
+class Experiment(ExperimentSummary):
+    """An experiment, with what was posted and, while it waits, its place in the queue."""
+
+    request: dict[str, Any] = Field(description="As it was posted; posting it again submits the same experiment.")
+    code_version: str = Field(description="The version of epochd that took the experiment.")
+    queue: Queue | None = Field(description="null once it runs.")
+
+
+class ExperimentPage(Answer):
+    """Experiments, newest first unless asked otherwise."""
+
+    items: list[ExperimentSummary]
+    next_page_token: str | None = Field(description="Pass it as page_token for the next page; null on the last one.")
+
+
+class Validation(Answer):
+    """What a request would submit, had it not been validate_only."""
+
+    valid: Literal[True] = True
+    runs: int = Field(description="Trainings.")
+    jobs: int = Field(description="Units of queue work; runs of a job train together.")
+    epochs: int = Field(description="Epochs over all runs.")
+    specs: list[dict[str, Any]] = Field(description="The resolved spec of each run, defaults filled in.")
+
+
+def summary(experiment: tables.Experiment, now: float) -> ExperimentSummary:
+    """An experiment as lists show it; `now` is the database's clock."""
+    return ExperimentSummary(**_shared(experiment, now))
+
+
+def full(experiment: tables.Experiment, now: float, place: QueuePlace | None) -> Experiment:
+    """An experiment with its request and its place in the queue."""
+    queue = Queue(name=place.queue, position=place.position, reason=place.reason) if place else None
+    return Experiment(
+        **_shared(experiment, now), request=experiment.request, code_version=experiment.code_version, queue=queue
+    )
+
+
+def _shared(experiment: tables.Experiment, now: float) -> dict[str, Any]:
+    return {
+        "id": experiment.id,
+        "name": experiment.name,
+        "variant": experiment.variant,
+        "status": experiment.status,
+        "cancel_requested": experiment.cancel_requested,
+        "tags": experiment.tags,
+        "note": experiment.note,
+        "priority": experiment.priority,
+        "ephemeral": experiment.ephemeral,
+        "runs": _counts(experiment),
+        "progress": Progress.of(
+            experiment.epochs_done, experiment.total_epochs, now, experiment.started_at, experiment.finished_at
+        ),
+        "created_at": when(experiment.created_at),
+        "started_at": when(experiment.started_at),
+        "finished_at": when(experiment.finished_at),
+        "links": ExperimentLinks.of(experiment.id),
+    }
+
+
+def _counts(experiment: tables.Experiment) -> RunCounts:
+    return RunCounts(
+        total=experiment.total_runs,
+        queued=experiment.queued,
+        running=experiment.running,
+        succeeded=experiment.succeeded,
+        failed=experiment.failed,
+        cancelled=experiment.cancelled,
+    )

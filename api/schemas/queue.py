@@ -1,0 +1,67 @@
+"""The queue and its workers over the wire."""
+
+from uuid import UUID
+
+from pydantic import Field
+
+from api.schemas.common import Answer, Time, when
+from store import tables
+
+
+class QueueState(Answer):
+    """A queue: cpu, or gpu."""
+
+    name: str
+    queued_jobs: int = Field(description="Jobs that wait; runs of a job train together.")
+    workers: int = Field(description="Live workers that take jobs from it.")
+
+
+class Waiting(Answer):
+    """An experiment that waits."""
+
+    experiment_id: UUID
+    name: str | None
+    queue: str
+    position: int = Field(description="1 is next.")
+    reason: str | None = Field(description="Why it does not start, if there is more to it than its turn.")
+    href: str
+
+
+class QueueOverview(Answer):
+    """What waits, and why."""
+
+    queues: list[QueueState]
+    waiting: list[Waiting] = Field(description="By queue and position, the 50 oldest of your experiments.")
+
+
+class Worker(Answer):
+    """A live worker."""
+
+    name: str
+    hostname: str
+    pid: int
+    queues: list[str]
+    device: str
+    threads: int = Field(description="CPU threads it trains with.")
+    started_at: Time
+    heartbeat_at: Time = Field(description="When it last said that it lives.")
+
+
+class WorkerList(Answer):
+    """The live workers."""
+
+    items: list[Worker]
+
+
+def worker(row: tables.Worker) -> Worker:
+    """A worker as the API shows it."""
+    return Worker(
+        name=row.name,
+        hostname=row.hostname,
+        pid=row.pid,
+        queues=row.queues,
+        device=row.device,
+        threads=row.threads,
+        started_at=when(row.started_at),
+        heartbeat_at=when(row.heartbeat_at),
+    )

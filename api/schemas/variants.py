@@ -1,0 +1,37 @@
+"""Variants over the wire."""
+
+from typing import Any
+
+from pydantic import Field
+
+from api.schemas.common import Answer
+
+
+class VariantSummary(Answer):
+    """A model variant."""
+
+    variant: str
+    description: str
+    href: str
+
+
+class VariantList(Answer):
+    """All model variants."""
+
+    items: list[VariantSummary]
+
+
+class Example(Answer):
+    """A request to start from."""
+
+    summary: str
+    description: str
+    value: dict[str, Any] = Field(description="The body for POST /v1/experiments.")
+
+
+class Variant(VariantSummary):
+    """A model variant and everything it can be told."""
+
+    defaults: dict[str, Any] = Field(description="The spec when nothing but the variant is given.")
+    json_schema: dict[str, Any] = Field(description="JSON Schema (2020-12) of the spec.")
+    examples: list[Example]

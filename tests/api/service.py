@@ -1,0 +1,109 @@
+"""What tests of the API do again and again: submit over HTTP, and train through the store as a worker would."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+from uuid import UUID
+
+import numpy as np
+from fastapi.testclient import TestClient
+from safetensors.numpy import save
+
+from store import checkpoints, flushes, jobs, runs, workers
+from store.curves import Segment
+from store.engine import Database
+from store.jobs import Claim
+from store.status import Status
+
+LEASE = 60.0
+Values = list[float]
+
+
+@dataclass(frozen=True)
+class Service:
+    """A client, and the hands of a worker."""
+
+    client: TestClient
+    database: Database
+
+    def submit(self, spec: dict[str, Any] | None = None, **envelope: Any) -> dict[str, Any]:
+        """Post an experiment; return it as the API answers."""
+        answer = self.client.post("/v1/experiments", json={"spec": spec or {"variant": "polynomial"}, **envelope})
+        assert answer.status_code == 202, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def run_of(self, experiment: dict[str, Any]) -> dict[str, Any]:
+        """The experiment's first run, as lists show it."""
+        found: dict[str, Any] = self.get(f"/v1/experiments/{experiment['id']}/runs")["items"][0]
+        return found
+
+    def get(self, path: str, **params: Any) -> Any:
+        """Fetch JSON that has to be there."""
+        answer = self.client.get(path, params=params)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def heartbeat(self, *queues: str) -> None:
+        """Say that a worker lives."""
+        with self.database.write() as session:
+            workers.heartbeat(
+                session, name="slot-1", pid=1, hostname="here", queues=queues or ("cpu",), device="cpu", threads=1
+            )
+
+    def claim(self) -> Claim:
+        """Take up the next job."""
+        with self.database.write() as session:
+            claim = jobs.claim(session, worker="slot-1", queues=("cpu",), lease_seconds=LEASE, device="cpu", threads=2)
+        assert claim is not None
+        return claim
+
+    def store(self, claim: Claim, epochs: list[int], **metrics: Values) -> None:
+        """Store epochs of the claim's first run."""
+        series = {name: np.array(values, dtype=np.float64) for name, values in metrics.items()}
+        segment = Segment(claim.runs[0].run_id, np.array(epochs, dtype=np.int64), series)
+        with self.database.write() as session:
+            flushes.write(session, claim, [segment], LEASE)
+
+    def keep(
+        self, claim: Claim, kind: Literal["last", "best", "epoch"], epoch: int, tensors: dict[str, np.ndarray]
+    ) -> bytes:
+        """Store weights of the claim's first run; return their bytes."""
+        data: bytes = save(tensors)
+        with self.database.write() as session:
+            checkpoints.put(session, claim, run_id=claim.runs[0].run_id, kind=kind, epoch=epoch, data=data)
+        return data
+
+    def finish(
+        self,
+        claim: Claim,
+        status: Status = Status.SUCCEEDED,
+        summary: dict[str, Any] | None = None,
+        error: dict[str, str] | None = None,
+    ) -> None:
+        """End the claim's first run."""
+        with self.database.write() as session:
+            assert runs.finish(session, claim, claim.runs[0].run_id, status, summary or {}, error)
+
+    def trained(self, spec: dict[str, Any], tensors: dict[str, np.ndarray], **envelope: Any) -> UUID:
+        """A run that has succeeded after two epochs, with these weights as its last and best."""
+        self.submit(spec, **envelope)
+        claim = self.claim()
+        self.store(claim, [1, 2], train_loss=[3.0, 1.0], test_loss=[4.0, 2.0])
+        self.keep(claim, "last", 2, tensors)
+        self.keep(claim, "best", 1, tensors)
+        summary = {"test_loss": {"last": 2.0, "min": 2.0, "min_epoch": 2, "max": 4.0}}
+        self.finish(claim, summary=summary)
+        return claim.runs[0].run_id
+
+
+def problem(answer: Any, status: int, slug: str) -> dict[str, Any]:
+    """The document, once it is certain that it is a whole one."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    found: dict[str, Any] = answer.json()
+    assert found["type"] == f"/problems/{slug}"
+    assert found["status"] == status
+    assert found["title"]
+    assert found["detail"]
+    assert found["request_id"] == answer.headers["x-request-id"]
+    return found

@@ -1,0 +1,89 @@
+"""Thinning curves out, and drawing them."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api import curves, figures
+from api.labels import describe
+from mlcore.spec import parse_run_spec
+from store.curves import Curve
+
+NUMBERS = st.floats(-1e6, 1e6) | st.sampled_from([math.nan, math.inf, -math.inf])
+
+
+@st.composite
+def any_curve(draw: st.DrawFn) -> Curve:
+    """A curve of up to ten metrics, all of a length."""
+    count = draw(st.integers(0, 200))
+    names = draw(st.lists(st.sampled_from(["train_loss", "valid_loss", "test_loss", "weight_l2_norm"]), unique=True))
+    seed = draw(st.integers(0, 1000))
+    values = np.random.default_rng(seed).normal(size=(len(names), count)).round(draw(st.integers(0, 3)))
+    values[values > 2] = draw(NUMBERS)
+    epochs = np.arange(1, count + 1) * draw(st.integers(1, 5))
+    return Curve(epochs, dict(zip(names, values, strict=True)))
+
+
+@given(curve=any_curve(), most=st.integers(25, 150))
+def test_a_thinned_curve_keeps_its_shape(curve: Curve, most: int) -> None:
+    best = curves.best_row(curve)
+    thinned = curves.thin(curve, most, best)
+    assert len(thinned.epochs) <= most
+    assert (np.diff(thinned.epochs) > 0).all()
+    rows = np.searchsorted(curve.epochs, thinned.epochs)
+    for name, values in curve.series.items():
+        np.testing.assert_array_equal(values[rows], thinned.series[name])
+        finite = values[np.isfinite(values)]
+        if finite.size:
+            kept = thinned.series[name][np.isfinite(thinned.series[name])]
+            assert (kept.min(), kept.max()) == (finite.min(), finite.max())
+    if len(curve.epochs):
+        assert (thinned.epochs[0], thinned.epochs[-1]) == (curve.epochs[0], curve.epochs[-1])
+    if best is not None:
+        assert curve.epochs[best] in thinned.epochs
+    if len(curve.epochs) <= most:
+        assert thinned is curve
+
+
+def test_best_is_by_the_validation_loss_where_there_is_one() -> None:
+    nothing, losses = np.full(3, math.nan), np.array([3.0, 1.0, 2.0])
+    epochs = np.array([1, 2, 3])
+    assert curves.best_row(Curve(epochs, {"test_loss": losses, "valid_loss": losses[::-1]})) == 1
+    assert curves.best_row(Curve(epochs, {"test_loss": losses, "valid_loss": nothing})) == 1
+    assert curves.best_row(Curve(epochs, {"valid_loss": np.array([0.5, 9.0, 0.1]), "test_loss": losses})) == 2
+    assert curves.best_row(Curve(epochs, {"train_loss": losses})) is None
+
+
+@pytest.mark.parametrize("form", ["png", "svg"])
+def test_a_picture_is_the_same_for_the_same_curve(form: figures.PictureFormat) -> None:
+    epochs = np.arange(1, 11)
+    curve = Curve(epochs, {"train_loss": np.exp(-1.0 * epochs), "test_accuracy": np.tanh(epochs * 1.0)})
+    lines = [figures.Line("a $\\frac label", curve), figures.Line("_hidden", curve)]
+    first = figures.learning_curves("title $x", "", lines, form)
+    assert first == figures.learning_curves("title $x", "", lines, form)
+    assert first.startswith(b"\x89PNG" if form == "png" else b"<?xml")
+
+
+@pytest.mark.parametrize(
+    "values", [[math.nan, math.inf], [1e300, 1e308], [0.0, 0.0], [-1.0, 1e9], [1e-300, 1e99], [5e-324, 1.0]]
+)
+def test_no_values_defeat_a_picture(values: list[float]) -> None:
+    curve = Curve(np.array([1, 2]), {"train_loss": np.array(values), "test_accuracy": np.array(values)})
+    assert figures.learning_curves("title", "", [figures.Line("run", curve)], "png")
+
+
+@pytest.mark.parametrize(
+    ("spec", "label"),
+    [
+        ({"variant": "mlp"}, "MLP 256, relu"),
+        ({"variant": "mlp", "hidden": []}, "softmax regression"),
+        ({"variant": "mlp", "hidden": [8, 4], "dropout": [0.2, 0.5]}, "MLP 8-4, relu, dropout 0.2, 0.5"),
+        ({"variant": "linear", "lambda": 3, "penalty": "l1"}, "linear, 200 inputs, λ = 3 (l1)"),
+        ({"variant": "polynomial", "implementation": "concise"}, "polynomial, degree 3, concise"),
+    ],
+)
+def test_labels_tell_runs_apart(spec: dict[str, object], label: str) -> None:
+    assert describe(parse_run_spec(spec)) == label

@@ -1,0 +1,91 @@
+"""The OpenAPI document and its page."""
+
+import re
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from openapi_schema_validator import OAS31Validator
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from api import examples
+from tests.api.service import Service
+
+
+@pytest.fixture
+def document(client: TestClient) -> dict[str, Any]:
+    found: dict[str, Any] = client.get("/openapi.json").json()
+    return found
+
+
+def operations(document: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Each operation with its path."""
+    return [(path, operation) for path, methods in document["paths"].items() for operation in methods.values()]
+
+
+def test_the_document_is_valid_openapi_3_1(document: dict[str, Any]) -> None:
+    assert document["openapi"].startswith("3.1")
+    OpenAPIV31SpecValidator(document).validate()
+
+
+def test_operation_ids_make_good_method_names(document: dict[str, Any]) -> None:
+    names = [operation["operationId"] for _, operation in operations(document)]
+    assert len(names) == len(set(names))
+    assert all(re.fullmatch("[a-z]+(_[a-z]+)*", name) for name in names)
+    assert {"create_experiment", "get_run_curves", "cancel_run", "predict"} <= set(names)
+
+
+def test_every_operation_is_described_and_says_what_it_answers(document: dict[str, Any]) -> None:
+    for path, operation in operations(document):
+        assert operation["description"], path
+        assert operation["tags"], path
+        for status, answer in operation["responses"].items():
+            if status.startswith(("4", "5")):
+                reference = answer["content"]["application/problem+json"]["schema"]["$ref"]
+                assert reference == "#/components/schemas/Problem"
+            elif status != "304":
+                assert all(media["schema"] for media in answer["content"].values()), path
+    assert "HTTPValidationError" not in str(document)
+
+
+def test_every_field_of_a_request_is_described(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    for name in ("ExperimentRequest", "MlpSpec", "PolynomialSpec", "LinearSpec", "PredictionRequest"):
+        fields = schemas[name]["properties"]
+        assert [field for field in fields if not fields[field].get("description")] in ([], ["variant"]), name
+
+
+def test_there_are_examples_for_each_variant_and_they_fit_the_schema(document: dict[str, Any]) -> None:
+    content = document["paths"]["/v1/experiments"]["post"]["requestBody"]["content"]["application/json"]
+    shown = [example["value"] for example in content["examples"].values()]
+    assert {example["spec"]["variant"] for example in shown} == set(examples.EXPERIMENTS)
+    validator = OAS31Validator({**content["schema"], "components": document["components"]})
+    for example in shown:
+        validator.validate(example)
+
+
+def test_answers_fit_the_schema(document: dict[str, Any], service: Service) -> None:
+    experiment = service.submit()
+    for path, schema in [
+        (experiment["links"]["self"], "Experiment"),
+        ("/v1/experiments", "ExperimentPage"),
+        ("/v1/runs", "RunPage"),
+        (service.run_of(experiment)["links"]["self"], "Run"),
+        (service.run_of(experiment)["links"]["curves"], "RunCurves"),
+        (experiment["links"]["curves"], "ExperimentCurves"),
+    ]:
+        wanted = {"$ref": f"#/components/schemas/{schema}", "components": document["components"]}
+        OAS31Validator(wanted).validate(service.get(path))
+    refused = service.client.post("/v1/experiments", json={"spec": {}}).json()
+    wanted = {"$ref": "#/components/schemas/Problem", "components": document["components"]}
+    OAS31Validator(wanted).validate(refused)
+
+
+def test_the_page_needs_nothing_from_elsewhere(client: TestClient) -> None:
+    page = client.get("/docs").text
+    addresses = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert addresses
+    for address in addresses:
+        assert address.startswith("/")
+        assert client.get(address).status_code == 200
+    assert client.get("/redoc").status_code == 404
