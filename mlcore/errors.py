@@ -21,8 +21,8 @@ class DatasetTooSmall(DatasetError):
     """A spec asks for more examples than the data set has."""
 
 
-class BadInputs(MlcoreError):
-    """Inputs for a prediction do not fit the model."""
+class PointedError(MlcoreError):
+    """Something in what a client sent does not fit, and this is where."""
 
     def __init__(self, pointer: str, detail: str) -> None:
         super().__init__(f"{pointer}: {detail}" if pointer else detail)
@@ -30,3 +30,11 @@ class BadInputs(MlcoreError):
         """JSON Pointer (RFC 6901) to the offending value."""
         self.detail = detail
         """What is wrong with it, and what would be right."""
+
+
+class BadInputs(PointedError):
+    """Inputs for a prediction do not fit the model."""
+
+
+class NotExpandable(PointedError):
+    """An experiment's axes do not make runs."""

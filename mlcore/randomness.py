@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Purpose = Literal["init", "batch_order", "mask", "split", "inputs", "noise"]
+Purpose = Literal["init", "batch_order", "mask", "split", "folds", "inputs", "noise"]
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 

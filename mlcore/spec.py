@@ -4,7 +4,7 @@ Torch-free, so that whoever only validates stays light. Variants follow the mult
 *Dive into Deep Learning* (d2l): `mlp` 4.2, 4.3 and 4.6, `polynomial` 4.4, `linear` 4.5.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import (
     AliasChoices,
@@ -25,6 +25,7 @@ SquaredLoss = Literal["mse", "half_squared_error"]
 FASHION_MNIST_TRAIN = 60_000
 FASHION_MNIST_TEST = 10_000
 LARGEST_SEED = 2**53 - 1  # the largest integer that every JSON reader keeps exact
+MOST_SEEDS = 100_000
 LARGEST_DATASET = 20_000_000  # numbers in a synthetic data set: 160 MB in float64
 
 Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
@@ -64,6 +65,14 @@ class KeepEvery(Strict):
 KeepCheckpoints = Literal["last_and_best", "last", "none"] | KeepEvery
 
 
+class Sizes(NamedTuple):
+    """How many examples there are to train on, to validate on and to test on."""
+
+    train: int
+    valid: int
+    test: int
+
+
 class BaseSpec(Strict):
     """The fields that all variants have in common; the optimiser is plain mini-batch SGD."""
 
@@ -87,6 +96,15 @@ class BaseSpec(Strict):
     epochs: int = Field(ge=1, le=100_000, description="Passes over the training set.")
     seed: Seed = Field(0, description="Seeds initial weights, batch order and dropout masks.")
     data_seed: Seed = Field(0, description="Seeds synthetic data, label noise, the choice of images and the split.")
+    n_train: int = Field(ge=1, description="Training examples.")
+    n_valid: int = Field(0, ge=0, description="Validation examples.")
+    n_test: int = Field(ge=1, description="Test examples.")
+    folds: int | None = Field(
+        None, ge=2, le=100, description="Parts of a K-fold cross-validation; an experiment's `folds` sets it."
+    )
+    fold: int | None = Field(
+        None, ge=0, le=99, description="Which part is held out as the validation set, counted from 0."
+    )
     evaluate_every: int = Field(
         1, ge=1, le=100_000, description="Evaluate each time this many epochs are done, and after the last."
     )
@@ -97,9 +115,26 @@ class BaseSpec(Strict):
     reuse: bool = Field(default=True, description="Whether an earlier, equal run may answer this one.")
 
     @property
-    def label(self) -> str:
-        """A short name for logs and legends."""
-        return f"{getattr(self, 'variant', 'run')} {self.implementation}"
+    def sizes(self) -> Sizes:
+        """The examples of each part; with folds, the held-out one is the validation set."""
+        if self.folds is None or self.fold is None:
+            return Sizes(self.n_train, self.n_valid, self.n_test)
+        held_out = self.n_train // self.folds + (self.fold < self.n_train % self.folds)
+        return Sizes(self.n_train - held_out, held_out, self.n_test)
+
+    @model_validator(mode="after")
+    def _fold_fits(self) -> Self:
+        if (self.fold is None) != (self.folds is None):
+            raise ValueError("fold and folds go together")
+        if self.folds is None or self.fold is None:
+            return self
+        if self.fold >= self.folds:
+            raise ValueError(f"fold counts from 0, so it must be below folds, {self.folds}")
+        if self.n_valid:
+            raise ValueError("with folds the held-out fold is the validation set; leave n_valid out")
+        if self.n_train < self.folds:
+            raise ValueError(f"n_train, {self.n_train}, must be at least folds, {self.folds}")
+        return self
 
 
 class MlpSpec(BaseSpec):
@@ -234,22 +269,30 @@ def parse_run_spec(value: dict[str, Any]) -> MlpSpec | PolynomialSpec | LinearSp
 
 
 class ExperimentSpec(Strict):
-    """What is to be trained: one run spec and, in time, the axes along which it is repeated."""
+    """What is to be trained: one run spec, and the axes along which it is repeated (`mlcore.expansion`)."""
 
     spec: RunSpec = Field(description="The run to train; `variant` decides which fields there are.")
-    grid: dict[str, list[Any]] | None = Field(
-        None, description="Not yet available: values to try, by field of the spec."
+    grid: dict[str, list[Any]] = Field(
+        {},
+        max_length=20,
+        description="Values to try, by field of the spec; every combination is trained.",
+        examples=[{"weight_decay": [0, 3], "learning_rate": [0.001, 0.003]}],
     )
-    seeds: int | list[Seed] | None = Field(None, description="Not yet available: how many seeds, or which.")
-    data_seeds: int | list[Seed] | None = Field(None, description="Not yet available: how many data seeds, or which.")
-    folds: int | None = Field(None, description="Not yet available: parts of a K-fold cross-validation.")
+    seeds: int | list[Seed] | None = Field(
+        None, description="How many seeds to repeat each combination with, counted from the spec's own, or which."
+    )
+    data_seeds: int | list[Seed] | None = Field(
+        None, description="How many data seeds to repeat each combination with, counted from the spec's own, or which."
+    )
+    folds: int | None = Field(
+        None, ge=2, le=100, description="Parts of a K-fold cross-validation: one run for each, with that part held out."
+    )
 
-    @field_validator("grid", "seeds", "data_seeds", "folds")
+    @field_validator("seeds", "data_seeds")
     @classmethod
-    def _one_run_for_now(cls, value: object, info: ValidationInfo) -> None:
-        if value is not None:
-            raise ValueError(f"{info.field_name} is not available yet; leave it out and post one experiment per run")
-
-    def expand(self) -> list[MlpSpec | PolynomialSpec | LinearSpec]:
-        """Return the run specs this experiment stands for, in the order of its axes."""
-        return [self.spec]
+    def _some(cls, value: int | list[int] | None) -> int | list[int] | None:
+        if value == [] or (isinstance(value, int) and not 1 <= value <= MOST_SEEDS):
+            raise ValueError(f"must be a count from 1 to {MOST_SEEDS} or a list of at least one seed")
+        if isinstance(value, list) and len(set(value)) < len(value):
+            raise ValueError("names a seed twice, which would train the same run twice")
+        return value

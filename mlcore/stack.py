@@ -18,22 +18,26 @@ MOST_PADDING = 1.5  # columns there are for each column used, above which a grou
 
 def shape_of(spec: RunSpec) -> Hashable:
     """Return what must be equal for runs to train as one stack; λ, rates, dropout, seeds and init differ freely."""
-    sizes: tuple[Hashable, ...] = (spec.n_train, spec.n_valid, spec.n_test)
     schedule = (spec.epochs, spec.batch_size, spec.evaluate_every)
     kind: tuple[Hashable, ...] = (spec.variant, spec.implementation, spec.precision, spec.loss)
     if spec.implementation == "concise":
         return spec.model_dump_json()  # torch.nn trains one run at a time
     match spec:
         case MlpSpec():
-            return (*kind, *schedule, *sizes, tuple(spec.hidden), spec.activation)
+            return (*kind, *schedule, *spec.sizes, tuple(spec.hidden), spec.activation)
         case PolynomialSpec():
-            return (*kind, *schedule, *sizes)
+            return (*kind, *schedule, *spec.sizes)
         case LinearSpec():
-            return (*kind, *schedule, *sizes, spec.n_inputs)
+            return (*kind, *schedule, *spec.sizes, spec.n_inputs)
 
 
 def data_of(spec: RunSpec) -> Hashable:
     """Return what decides a run's examples: runs of one shape that agree in it share their data set."""
+    return (source_of(spec), spec.fold, spec.folds and spec.data_seed)
+
+
+def source_of(spec: RunSpec) -> Hashable:
+    """Return what decides a run's examples before a fold is held out."""
     match spec:
         case MlpSpec():
             whole = spec.n_train == FASHION_MNIST_TRAIN and spec.n_test == FASHION_MNIST_TEST

@@ -147,7 +147,7 @@ class Training:
 
     @property
     def _selected_on(self) -> str:
-        return "valid" if self.specs[0].n_valid else "test"
+        return "valid" if self.specs[0].sizes.valid else "test"
 
     def _first_state(self) -> TrainingState:
         n = len(self.specs)
@@ -209,10 +209,11 @@ class Training:
         if isinstance(self.specs[0], MlpSpec):
             return np.full(len(self.specs), DIVERGED * np.log(10))
         layout = layout_of(self.specs)
-        labels = data.train.labels[data.train.rows].to("cpu", torch.float64)
+        rows = data.train.rows_of(torch.from_numpy(layout.dataset)).cpu()
+        labels = data.train.labels.cpu()[rows].to(torch.float64)
         zero = labels.square().mean(1).numpy() / (2 if self.specs[0].loss == "half_squared_error" else 1)
-        of_dataset: Values = DIVERGED * np.where(zero > 0, zero, 1.0)
-        return of_dataset[layout.dataset[layout.group]]
+        of_group: Values = DIVERGED * np.where(zero > 0, zero, 1.0)
+        return of_group[layout.group]
 
     def _ticking(self, work: Generator[None, None, T]) -> Generator[Tick, None, T]:
         """Drive work, with a Tick whenever the last sign of life is a while ago."""

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 
@@ -10,8 +12,8 @@ from torch import Tensor
 class Part:
     """The training, validation or test examples of one or several data sets of equal size.
 
-    `features` [M, F] and `labels` [M] are held once for all of them; `rows` [D, n] names each data set's examples.
-    Labels are class numbers (int64) or target values.
+    `features` [M, F] and `labels` [M] are held once for all of them; `rows` [D, n] names each data set's examples, or
+    [1, n] where all have the same. Labels are class numbers (int64) or target values.
     """
 
     features: Tensor
@@ -23,8 +25,16 @@ class Part:
 
     @property
     def datasets(self) -> int:
-        """How many data sets there are, D."""
+        """How many different data sets there are, D."""
         return self.rows.shape[0]
+
+    def rows_of(self, dataset: Tensor) -> Tensor:
+        """Return the rows of each of the numbered data sets, [len(dataset), n]."""
+        return self.rows.expand(len(dataset), -1) if self.datasets == 1 else self.rows[dataset]
+
+    def at(self, rows: NDArray[np.int64]) -> "Part":
+        """Return the part of the only data set's examples at these positions."""
+        return Part(self.features, self.labels, self.rows[:, torch.from_numpy(rows)])
 
     def examples(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Return features [*rows.shape, F] and labels [*rows.shape] of the rows."""
@@ -64,6 +74,8 @@ def joined(datasets: list[Dataset]) -> Dataset:
 def _joined_parts(parts: list[Part]) -> Part:
     first = parts[0]
     if all(part.features is first.features for part in parts):
+        if all(part.rows.equal(first.rows) for part in parts):
+            return first
         return Part(first.features, first.labels, torch.cat([part.rows for part in parts]))
     offsets = torch.tensor([0, *(len(part.features) for part in parts[:-1])]).cumsum(0)
     rows = torch.cat([part.rows + offset for part, offset in zip(parts, offsets, strict=True)])

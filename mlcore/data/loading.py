@@ -1,6 +1,6 @@
 """The data set of each variant, for one run or for a stack of runs."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +8,11 @@ import torch
 
 from mlcore.data import fashion_mnist, synthetic
 from mlcore.data.dataset import Dataset, Part, joined
+from mlcore.data.folds import fold_rows
 from mlcore.errors import DatasetTooSmall
 from mlcore.randomness import stream
 from mlcore.spec import LinearSpec, MlpSpec, PolynomialSpec, RunSpec
-from mlcore.stack import datasets_of
+from mlcore.stack import datasets_of, source_of
 
 
 def load(specs: Sequence[RunSpec], root: Path) -> Dataset:
@@ -20,10 +21,22 @@ def load(specs: Sequence[RunSpec], root: Path) -> Dataset:
     Fashion-MNIST is looked for, and if need be fetched, under `root`; raises DatasetError where that fails.
     """
     degree = max((spec.degree for spec in specs if isinstance(spec, PolynomialSpec)), default=0)
-    return joined([_load_one(spec, degree, root) for spec in datasets_of(specs)])
+    sources: dict[Hashable, Dataset] = {}
+    for spec in specs:
+        if source_of(spec) not in sources:
+            sources[source_of(spec)] = _source(spec, degree, root)
+    return joined([_without_fold(spec, sources[source_of(spec)]) for spec in datasets_of(specs)])
 
 
-def _load_one(spec: RunSpec, degree: int, root: Path) -> Dataset:
+def _without_fold(spec: RunSpec, source: Dataset) -> Dataset:
+    """Hold the run's fold out of the training set, as its validation set."""
+    if spec.folds is None or spec.fold is None:
+        return source
+    kept, held_out = fold_rows(spec.data_seed, spec.n_train, spec.folds, spec.fold)
+    return Dataset(train=source.train.at(kept), valid=source.train.at(held_out), test=source.test)
+
+
+def _source(spec: RunSpec, degree: int, root: Path) -> Dataset:
     match spec:
         case PolynomialSpec():
             return synthetic.polynomial(spec, degree)

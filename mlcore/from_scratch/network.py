@@ -72,7 +72,7 @@ class StackedNetwork:
     def train_epoch(self, part: Part, epoch: int) -> Generator[None, None, Measured | None]:
         """Take a step of SGD for each batch of the epoch's order."""
         orders = torch.from_numpy(batch_orders(self._layout.seed, epoch, len(part))).to(self._device)
-        rows = part.rows[self._dataset].gather(1, orders)
+        rows = part.rows_of(self._dataset).gather(1, orders)
         dropout = [
             DropoutLayer(self._layout, p, epoch, number) if p.any() else None for number, p in enumerate(self._dropout)
         ]
@@ -113,7 +113,7 @@ class StackedNetwork:
         """Measure the mean loss and accuracy; where all runs see the same examples, one product serves all."""
         shared = part.datasets == 1
         first = self._first.as_one_group() if shared else self._first
-        rows = part.rows if shared else part.rows[self._dataset]
+        rows = part.rows if shared else part.rows_of(self._dataset)
         widest = max(part.features.shape[1], *(layer.weight.shape[0] * layer.weight.shape[2] for layer in self._layers))
         sums = Sums(self._layout)
         for batch in steps(len(part), max(1, EVALUATED_NUMBERS // widest)):

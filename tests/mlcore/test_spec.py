@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from mlcore.spec import VARIANTS, ExperimentSpec, MlpSpec, parse_run_spec
+from mlcore.spec import VARIANTS, MlpSpec, parse_run_spec
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -74,12 +74,6 @@ def test_what_does_not_fit_is_refused_where_it_stands(fields: dict[str, Any], lo
 def test_a_data_set_too_large_for_memory_is_refused() -> None:
     with pytest.raises(ValidationError, match="at most 20000000"):
         parse_run_spec({"variant": "linear", "n_inputs": 10_000, "n_train": 100_000})
-
-
-@pytest.mark.parametrize("field", [{"grid": {"weight_decay": [0, 3]}}, {"seeds": 3}, {"data_seeds": [1]}, {"folds": 5}])
-def test_sweeps_are_not_available_yet(field: dict[str, Any]) -> None:
-    with pytest.raises(ValidationError, match="not available yet"):
-        ExperimentSpec.model_validate({"spec": {"variant": "mlp"}, **field})
 
 
 def test_specs_do_without_torch() -> None:

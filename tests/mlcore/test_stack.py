@@ -44,6 +44,16 @@ MIXED = {
         (9.0, 0.003, 3, 1),
         (0.5, 0.003, 4, 0),
     ),
+    "folds": changes_of(
+        "weight_decay seed data_seed folds fold",
+        (0.0, 0, 0, 4, 0),
+        (3.0, 0, 0, 4, 0),
+        (0.0, 0, 0, 4, 1),
+        (0.0, 0, 0, 4, 3),
+        (0.0, 1, 0, 4, 3),
+        (1.0, 0, 2, 4, 2),
+        (0.0, 5, 2, 4, 0),
+    ),
     "dropout": changes_of(
         "precision dropout weight_decay learning_rate seed",
         ("float64", [0.2, 0.5], 0.0, 0.1, 0),

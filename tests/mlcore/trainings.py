@@ -21,6 +21,7 @@ SMALL: dict[str, dict[str, Any]] = {
     },
     "polynomial": {"variant": "polynomial", "epochs": 30},
     "linear": {"variant": "linear", "epochs": 20, "weight_decay": 3.0},
+    "folds": {"variant": "linear", "epochs": 20, "n_train": 40},
 }  # fmt: skip
 
 

@@ -1,0 +1,123 @@
+"""What an experiment stands for: a run per grid point × data seed × seed × fold, each with its own resolved spec.
+
+Torch-free. A sweep is refused here, with a pointer to what is wrong, before anything is stored.
+"""
+
+from collections.abc import Iterator
+from itertools import product
+from typing import Any
+
+from pydantic import ValidationError
+
+from mlcore.errors import NotExpandable
+from mlcore.spec import ExperimentSpec, RunSpec, parse_run_spec
+
+MOST_RUNS = 100_000
+
+
+def expand(experiment: ExperimentSpec) -> list[RunSpec]:
+    """Return the experiment's runs, the last axis fastest: grid fields as posted, then data seeds, seeds and folds.
+
+    Raises NotExpandable for a grid that names an unknown field, a value that its field does not take, runs that are
+    equal and more than MOST_RUNS of them.
+    """
+    grid = _grid(experiment)
+    seeds = _axis(experiment, "seed", grid.pop("seed", None), experiment.seeds)
+    data_seeds = _axis(experiment, "data_seed", grid.pop("data_seed", None), experiment.data_seeds)
+    folds: list[int | None] = [None] if experiment.folds is None else list(range(experiment.folds))
+    _check_size(grid, len(seeds) * len(data_seeds) * len(folds))
+    points = list(_points(experiment, grid))
+    _check_distinct(points)
+    _check_folds(experiment, points)
+    return [
+        point.model_copy(update={"data_seed": data_seed, "seed": seed, "folds": experiment.folds, "fold": fold})
+        for point, data_seed, seed, fold in product(points, data_seeds, seeds, folds)
+    ]
+
+
+def _grid(experiment: ExperimentSpec) -> dict[str, list[Any]]:
+    """Return the grid by the fields' own names, each known and with at least one value."""
+    known = set(type(experiment.spec).model_fields) - {"variant", "folds", "fold"}
+    grid: dict[str, list[Any]] = {}
+    for name, values in experiment.grid.items():
+        field = "weight_decay" if name == "lambda" else name
+        if field not in known:
+            allowed = ", ".join(sorted(known))
+            raise NotExpandable(
+                f"/grid/{name}", f"is no field of {experiment.spec.variant} to vary; those are {allowed}"
+            )
+        if field in grid:
+            raise NotExpandable(f"/grid/{name}", "lambda is weight_decay: name it once")
+        if not values:
+            raise NotExpandable(f"/grid/{name}", "has no values; name at least one")
+        grid[field] = values
+    return grid
+
+
+def _axis(
+    experiment: ExperimentSpec, field: str, gridded: list[Any] | None, asked: int | list[int] | None
+) -> list[int]:
+    """Return the seeds of an axis: a list as it is, a count from the spec's own seed on."""
+    own: int = getattr(experiment.spec, field)
+    if gridded is not None and asked is not None:
+        raise NotExpandable(f"/grid/{field}", f"{field}s are given too: name them in one of the two places")
+    if gridded is not None:
+        named = [getattr(_point(experiment, {field: (number, one)}), field) for number, one in enumerate(gridded)]
+        if len(set(named)) < len(named):
+            raise NotExpandable(f"/grid/{field}", "names a seed twice, which would train the same run twice")
+        return named
+    if isinstance(asked, list):
+        return asked
+    return list(range(own, own + (1 if asked is None else asked)))
+
+
+def _check_size(grid: dict[str, list[Any]], repeats: int) -> None:
+    runs = repeats
+    for values in grid.values():
+        runs *= len(values)
+    if runs > MOST_RUNS:
+        raise NotExpandable("", f"stands for {runs} runs; an experiment may have {MOST_RUNS}")
+
+
+def _points(experiment: ExperimentSpec, grid: dict[str, list[Any]]) -> Iterator[RunSpec]:
+    for values in product(*(list(enumerate(values)) for values in grid.values())):
+        yield _point(experiment, dict(zip(grid, values, strict=True)))
+
+
+def _point(experiment: ExperimentSpec, values: dict[str, tuple[int, Any]]) -> RunSpec:
+    """Resolve a grid point from the spec as posted, so that defaults that hang on other fields follow."""
+    spec = experiment.spec
+    posted = {**spec.model_dump(exclude_unset=True), "variant": spec.variant}
+    try:
+        return parse_run_spec(posted | {field: value for field, (_, value) in values.items()})
+    except ValidationError as error:
+        raise _named(error, values) from error
+
+
+def _named(error: ValidationError, values: dict[str, tuple[int, Any]]) -> NotExpandable:
+    problem = next(one for one in error.errors() if one["type"] != "default_factory_not_called")
+    field = next((str(part) for part in problem["loc"] if part in values), None)
+    detail = problem["msg"].removeprefix("Value error, ")
+    if field is not None:
+        return NotExpandable(f"/grid/{field}/{values[field][0]}", detail)
+    place = "/".join(str(part) for part in problem["loc"][1:])
+    point = ", ".join(f"{name} {value!r}" for name, (_, value) in values.items())
+    return NotExpandable("/grid", f"the point {point} does not fit the spec: {place} {detail}".replace("  ", " "))
+
+
+def _check_distinct(points: list[RunSpec]) -> None:
+    seen: dict[str, int] = {}
+    for number, point in enumerate(points):
+        first = seen.setdefault(point.model_dump_json(), number)
+        if first != number:
+            raise NotExpandable("/grid", f"points {first} and {number} are the same run; name each value once")
+
+
+def _check_folds(experiment: ExperimentSpec, points: list[RunSpec]) -> None:
+    if experiment.folds is None:
+        return
+    for point in points:
+        if point.n_valid:
+            raise NotExpandable("/folds", "the held-out fold is the validation set; leave n_valid out")
+        if point.n_train < experiment.folds:
+            raise NotExpandable("/folds", f"there are {point.n_train} training examples for {experiment.folds} folds")

@@ -1,0 +1,122 @@
+"""An experiment expands into runs, or says what is wrong where."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mlcore.data.folds import fold_rows
+from mlcore.errors import NotExpandable
+from mlcore.expansion import expand
+from mlcore.grouping import MOST_BYTES, MOST_SECONDS, bytes_of, run_seconds, stacks
+from mlcore.spec import ExperimentSpec, LinearSpec, MlpSpec, PolynomialSpec, parse_run_spec
+from mlcore.stack import shape_of
+
+
+def runs_of(**experiment: Any) -> list[Any]:
+    return expand(ExperimentSpec.model_validate({"spec": {"variant": "linear"}, **experiment}))
+
+
+def test_a_spec_alone_is_one_run() -> None:
+    assert runs_of() == [LinearSpec()]
+
+
+def test_runs_are_grid_by_data_seed_by_seed_by_fold() -> None:
+    runs = runs_of(grid={"weight_decay": [0, 3], "n_train": [20, 40]}, seeds=[5, 7], data_seeds=2, folds=2)
+    assert len(runs) == 2 * 2 * 2 * 2 * 2
+    axes = [(run.weight_decay, run.n_train, run.data_seed, run.seed, run.fold) for run in runs]
+    assert axes == sorted(axes)
+    assert all(run.folds == 2 for run in runs)
+
+
+def test_a_count_of_seeds_goes_on_from_the_specs_own() -> None:
+    runs = expand(ExperimentSpec.model_validate({"spec": {"variant": "linear", "seed": 10}, "seeds": 3}))
+    assert [run.seed for run in runs] == [10, 11, 12]
+
+
+def test_a_grid_may_name_seeds_and_lambda() -> None:
+    runs = runs_of(grid={"seed": [4, 2], "lambda": [1, 2]})
+    assert [(run.weight_decay, run.seed) for run in runs] == [(1, 4), (1, 2), (2, 4), (2, 2)]
+
+
+def test_defaults_that_hang_on_a_varied_field_follow_it() -> None:
+    runs = runs_of(grid={"implementation": ["scratch", "concise"]})
+    assert [run.loss for run in runs] == ["half_squared_error", "mse"]
+    mlps = expand(ExperimentSpec.model_validate({"spec": {"variant": "mlp"}, "grid": {"hidden": [[], [8], [8, 8]]}}))
+    assert [run.model_dump()["dropout"] for run in mlps] == [[], [0.0], [0.0, 0.0]]
+
+
+def test_resolved_runs_survive_json() -> None:
+    for run in runs_of(grid={"weight_decay": [0, 3]}, seeds=2, folds=3):
+        assert parse_run_spec(json.loads(json.dumps(run.model_dump(mode="json")))) == run
+
+
+@pytest.mark.parametrize(
+    ("experiment", "pointer", "words"),
+    [
+        ({"grid": {"degree": [1]}}, "/grid/degree", "no field of linear"),
+        ({"grid": {"variant": ["mlp"]}}, "/grid/variant", "no field of linear"),
+        ({"grid": {"weight_decay": []}}, "/grid/weight_decay", "at least one"),
+        ({"grid": {"weight_decay": [0, -1]}}, "/grid/weight_decay/1", "greater than or equal to 0"),
+        ({"grid": {"weight_decay": [0, "3"]}}, "/grid/weight_decay/1", "valid number"),
+        ({"grid": {"weight_decay": [0, 1, 0.0]}}, "/grid", "same run"),
+        ({"grid": {"weight_decay": [0], "lambda": [1]}}, "/grid/lambda", "once"),
+        ({"grid": {"init": [{"scheme": "normal"}, {"scheme": "normal", "std": 0.01}]}}, "/grid", "same run"),
+        ({"grid": {"seed": [0, 1]}, "seeds": 2}, "/grid/seed", "one of the two"),
+        ({"grid": {"seed": [0, 0]}}, "/grid/seed", "twice"),
+        ({"grid": {"seed": [-1]}}, "/grid/seed/0", "greater than or equal to 0"),
+        ({"grid": {"learning_rate": [i / 1e6 for i in range(1, 1001)]}, "seeds": 1000}, "", "1000000 runs"),
+        ({"grid": {"n_train": [20, 2]}, "folds": 3}, "/folds", "2 training examples for 3 folds"),
+        ({"spec": {"variant": "linear", "n_valid": 5}, "folds": 3}, "/folds", "leave n_valid out"),
+        ({"grid": {"n_inputs": [10, 10_000], "n_train": [100_000, 5]}}, "/grid", "must be at most 20000000"),
+    ],
+)
+def test_what_makes_no_runs_is_named(experiment: dict[str, Any], pointer: str, words: str) -> None:
+    with pytest.raises(NotExpandable, match=words) as caught:
+        runs_of(**experiment)
+    assert caught.value.pointer == pointer
+
+
+def test_a_hundred_thousand_runs_are_not_too_many() -> None:
+    runs = runs_of(grid={"learning_rate": [i / 1e5 for i in range(1, 101)]}, seeds=1000)
+    assert len(runs) == 100_000
+    grouped = stacks(runs)
+    assert sorted(number for stack in grouped for number in stack) == list(range(100_000))
+
+
+@given(n=st.integers(2, 300), folds=st.integers(2, 20), data_seed=st.integers(0, 5))
+def test_folds_are_disjoint_cover_everything_and_differ_in_size_by_at_most_one(
+    n: int, folds: int, data_seed: int
+) -> None:
+    if n < folds:
+        return
+    parts = [fold_rows(data_seed, n, folds, fold) for fold in range(folds)]
+    held_out = [rows for _, rows in parts]
+    assert sorted(np.concatenate(held_out)) == list(range(n))
+    assert max(map(len, held_out)) - min(map(len, held_out)) <= 1
+    for fold, (kept, held) in enumerate(parts):
+        assert sorted([*kept, *held]) == list(range(n))
+        sizes = LinearSpec(n_train=n, folds=folds, fold=fold).sizes
+        assert (sizes.train, sizes.valid) == (len(kept), len(held))
+
+
+def test_stacks_have_one_shape_and_stay_small() -> None:
+    specs = runs_of(grid={"n_train": [20, 21], "weight_decay": [0, 1, 2]}, seeds=3, folds=2)
+    for stack in stacks(specs):
+        assert len({shape_of(specs[number]) for number in stack}) == 1
+    wide = [MlpSpec(seed=seed) for seed in range(300)]
+    grouped = stacks(wide)
+    assert 2 <= len(grouped) < 40
+    for stack in grouped:
+        assert sum(bytes_of(wide[number]) for number in stack) <= MOST_BYTES
+        assert sum(run_seconds(wide[number]) for number in stack) <= MOST_SECONDS
+
+
+def test_degrees_rates_and_seeds_share_a_stack_and_concise_runs_do_not() -> None:
+    grid = {"degree": list(range(20)), "weight_decay": [0, 0.1], "learning_rate": [0.01, 0.02]}
+    spec = {"variant": "polynomial"}
+    assert len(stacks(expand(ExperimentSpec.model_validate({"spec": spec, "grid": grid, "seeds": 10})))) == 1
+    assert len(stacks([PolynomialSpec(implementation="concise", seed=seed) for seed in range(4)])) == 4
