@@ -13,10 +13,15 @@ from mlcore import spec
 
 
 class LossFunction(NamedTuple):
-    """`values(outputs, labels)` is the loss of each example [..., n]; `gradient` is its derivative [..., n, O]."""
+    """`values(outputs, labels)` is the loss of each example [..., n].
+
+    Its derivative by the outputs is `factor` · `direction(outputs, labels)` [..., n, O]: whoever multiplies with a
+    learning rate anyway takes the factor along.
+    """
 
     values: Callable[[Tensor, Tensor], Tensor]
-    gradient: Callable[[Tensor, Tensor], Tensor]
+    direction: Callable[[Tensor, Tensor], Tensor]
+    factor: float = 1.0
 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
@@ -26,7 +31,7 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     return shifted.exp_().sum(-1).log_() - chosen
 
 
-def cross_entropy_gradient(logits: Tensor, labels: Tensor) -> Tensor:
+def cross_entropy_direction(logits: Tensor, labels: Tensor) -> Tensor:
     """softmax(logits) − one_hot(label)."""
     exponentials = (logits - logits.amax(-1, keepdim=True)).exp_()
     softmax = exponentials.div_(exponentials.sum(-1, keepdim=True))
@@ -39,19 +44,14 @@ def squared_error(outputs: Tensor, labels: Tensor) -> Tensor:
     return (outputs.squeeze(-1) - labels).square_()
 
 
-def squared_error_gradient(outputs: Tensor, labels: Tensor) -> Tensor:
-    """2 (ŷ − y)."""
-    return (outputs - labels[..., None]).mul_(2)
+def residual(outputs: Tensor, labels: Tensor) -> Tensor:
+    """ŷ − y, the derivative of (ŷ − y)² / 2 and half of that of (ŷ − y)²."""
+    return outputs - labels[..., None]
 
 
 def half_squared_error(outputs: Tensor, labels: Tensor) -> Tensor:
     """(ŷ − y)² / 2, the book's squared loss from scratch."""
     return squared_error(outputs, labels).div_(2)
-
-
-def half_squared_error_gradient(outputs: Tensor, labels: Tensor) -> Tensor:
-    """ŷ − y."""
-    return outputs - labels[..., None]
 
 
 def correct(logits: Tensor, labels: Tensor) -> Tensor:
@@ -64,7 +64,7 @@ def _per_run(labels: Tensor, outputs: Tensor) -> Tensor:
 
 
 LOSSES: dict[spec.Loss, LossFunction] = {
-    "cross_entropy": LossFunction(cross_entropy, cross_entropy_gradient),
-    "mse": LossFunction(squared_error, squared_error_gradient),
-    "half_squared_error": LossFunction(half_squared_error, half_squared_error_gradient),
+    "cross_entropy": LossFunction(cross_entropy, cross_entropy_direction),
+    "mse": LossFunction(squared_error, residual, factor=2.0),
+    "half_squared_error": LossFunction(half_squared_error, residual),
 }

@@ -3,7 +3,9 @@
 Linear and polynomial regression are the network without hidden layers. Shapes: see `mlcore.from_scratch.layers`.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from functools import reduce
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -43,6 +45,8 @@ class StackedNetwork:
         self._learning_rate = layout.spread([spec.learning_rate for spec in specs])
         self._weight_decay = layout.spread([spec.weight_decay for spec in specs])
         self._is_l1 = layout.spread([spec.penalty == "l1" for spec in specs])
+        self._whole_parts: WeakKeyDictionary[Part, tuple[Tensor, Tensor]] = WeakKeyDictionary()
+        self._gradient_scale: dict[int, Tensor] = {}
         self._build_layers(specs)
         self._set_rates()
 
@@ -67,6 +71,7 @@ class StackedNetwork:
         )
         dtype = self._first.weight.dtype
         self._rate = rate.to(dtype)[:, :, None, None]
+        self._gradient_scale = {}
         self._decays = [Decay.of(layer.per_run(decay_step.to(dtype)), layer.per_run(is_l1)) for layer in self._layers]
 
     def train_epoch(self, part: Part, epoch: int) -> Generator[None, None, Measured | None]:
@@ -79,15 +84,21 @@ class StackedNetwork:
         batches = max(1, GATHERED_NUMBERS // (self._batch_size * part.features.shape[1] * len(rows)))
         sums = Sums(self._layout)
         for gathered in steps(len(part), batches * self._batch_size):
-            X, y = part.examples(rows[:, gathered])
+            X, y = self._examples(part, rows[:, gathered])
             outputs = []
-            for batch in steps(X.shape[1], self._batch_size):
-                outputs.append(self._step(X[:, batch], y[:, None, batch], dropout))
+            for batch in zip(torch.split(X, self._batch_size, 1), torch.split(y, self._batch_size, 2), strict=True):
+                outputs.append(self._step(*batch, dropout))
                 yield
             if self._classifies:
                 joined = torch.cat(outputs, 2)
-                sums.add(self._loss.values(joined, y[:, None]), correct(joined, y[:, None]))
+                sums.add(self._loss.values(joined, y), correct(joined, y))
         return sums.mean() if self._classifies else None
+
+    @staticmethod
+    def _examples(part: Part, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Return features [G, n, I] and labels [G, 1, n], which broadcast over the columns."""
+        X, y = part.examples(rows)
+        return X, y[:, None]
 
     def _step(self, X: Tensor, y: Tensor, dropout: list[DropoutLayer | None]) -> Tensor:
         """Forward, backward, update on X [G, n, I] and y [G, 1, n]; return the outputs [G, C, n, O] it began with."""
@@ -100,7 +111,7 @@ class StackedNetwork:
             masks.append(mask)
             inputs.append(h if mask is None else h * mask)
             z = layer(inputs[-1])
-        d = self._loss.gradient(z, y).mul_(self._rate / -X.shape[1])
+        d = self._loss.direction(z, y).mul_(self._scale(X.shape[1]))
         for number in reversed(range(len(self._later))):
             back = self._later[number].backward(d)
             self._later[number].update(inputs[number], d, self._decays[number + 1])
@@ -109,28 +120,43 @@ class StackedNetwork:
         self._first.update(X, d, self._decays[0])
         return z
 
+    def _scale(self, n: int) -> Tensor:
+        """Return what turns a batch's directions into −η times the gradient of its mean loss, [G, C, 1, 1]."""
+        if n not in self._gradient_scale:
+            self._gradient_scale[n] = self._rate * (-self._loss.factor / n)
+        return self._gradient_scale[n]
+
     def evaluate(self, part: Part) -> Generator[None, None, Measured]:
         """Measure the mean loss and accuracy; where all runs see the same examples, one product serves all."""
-        shared = part.datasets == 1
-        first = self._first.as_one_group() if shared else self._first
-        rows = part.rows if shared else part.rows_of(self._dataset)
-        widest = max(part.features.shape[1], *(layer.weight.shape[0] * layer.weight.shape[2] for layer in self._layers))
+        first = self._first.as_one_group() if part.datasets == 1 else self._first
         sums = Sums(self._layout)
-        for batch in steps(len(part), max(1, EVALUATED_NUMBERS // widest)):
-            X, y = part.examples(rows[:, batch])
+        for X, y in self._evaluated(part):
             z = first(X)
             for layer in self._later:
                 z = layer(self._activation.apply(z))
-            is_correct = correct(z, y[:, None]) if self._classifies else None
-            sums.add(self._loss.values(z, y[:, None]), is_correct)
+            sums.add(self._loss.values(z, y), correct(z, y) if self._classifies else None)
             yield
         return sums.mean()
+
+    def _evaluated(self, part: Part) -> Iterator[tuple[Tensor, Tensor]]:
+        """Cut a part into batches of bounded size; one that is a single batch is put together once."""
+        if part in self._whole_parts:
+            yield self._whole_parts[part]
+            return
+        rows = part.rows if part.datasets == 1 else part.rows_of(self._dataset)
+        widest = max(layer.weight.shape[0] * layer.weight.shape[2] for layer in self._layers)
+        batch_size = max(1, EVALUATED_NUMBERS // max(widest, part.features.shape[1] * len(rows)))
+        for batch in steps(len(part), batch_size):
+            examples = self._examples(part, rows[:, batch])
+            if len(part) <= batch_size:
+                self._whole_parts[part] = examples
+            yield examples
 
     def norms(self) -> tuple[Values, Values]:
         """Return the L2 and L1 norms over all layers."""
         weights = [layer.by_run(layer.weight) for layer in self._layers]
-        squared = torch.stack([squared_l2_norm(weight) for weight in weights]).sum(0)
-        absolute = torch.stack([l1_norm(weight) for weight in weights]).sum(0)
+        squared = reduce(torch.add, map(squared_l2_norm, weights))
+        absolute = reduce(torch.add, map(l1_norm, weights))
         return self._layout.gather(squared.sqrt().cpu()), self._layout.gather(absolute.cpu())
 
     def parameters(self) -> Parameters:
@@ -183,23 +209,29 @@ class Sums:
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._examples = 0
-        self._loss = torch.zeros(())
+        self._loss: Tensor | None = None
         self._correct: Tensor | None = None
 
     def add(self, losses: Tensor, is_correct: Tensor | None) -> None:
         """Add a batch: losses and, for classes, correctness [G, C, n]."""
         self._examples += losses.shape[2]
-        self._loss = self._loss + losses.sum(2, dtype=torch.float64)
+        self._loss = _plus(self._loss, losses.sum(2, dtype=torch.float64))
         if is_correct is not None:
-            right = is_correct.sum(2)
-            self._correct = right if self._correct is None else self._correct + right
+            self._correct = _plus(self._correct, is_correct.sum(2))
 
     def mean(self) -> Measured:
-        """Return the means over all examples added."""
-        loss = self._layout.gather(self._loss.cpu()) / self._examples
-        if self._correct is None:
-            return Measured(loss, None)
-        return Measured(loss, self._layout.gather(self._correct.cpu()) / self._examples)
+        """Return the means over all examples added, at least one."""
+        loss, accuracy = (
+            None if summed is None else self._layout.gather(summed.cpu()) / self._examples
+            for summed in (self._loss, self._correct)
+        )
+        if loss is None:
+            raise ValueError("there is no example to take a mean over")
+        return Measured(loss, accuracy)
+
+
+def _plus(total: Tensor | None, term: Tensor) -> Tensor:
+    return term if total is None else total + term
 
 
 def _dropout(specs: Sequence[RunSpec], layout: Layout) -> list[NDArray[np.float64]]:
