@@ -1,12 +1,13 @@
 """Learning curves as pictures fit for a slide: PNG and SVG by matplotlib's object interface, without its global state.
 
-One colour per run (Okabe and Ito's, told apart by colour-blind eyes too), one line style per data set.
+One colour per run or group (Okabe and Ito's, told apart by colour-blind eyes too), one line style per data set.
 """
 
 import io
 import math
+import textwrap
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -14,37 +15,57 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 import numpy.typing as npt
 
+from api import labels
 from store.curves import Curve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.legend import Legend
+    from matplotlib.lines import Line2D
 
+Values = npt.NDArray[np.float64]
 PictureFormat = Literal["png", "svg"]
 LineStyle = Literal["-", ":"] | tuple[float, Sequence[float]]
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8A7F00")
 STYLES: Final[dict[str, LineStyle]] = {"train": "-", "valid": ":", "test": (0, (5, 2))}
 DECADES_FOR_LOG = 2.0
-LONGEST_TITLE = 90
-MOST_IN_LEGEND = 10
+MOST_INSIDE = 4
+"""Lines whose legend has room inside a panel."""
+QUANTITIES = ("loss", "accuracy")
+NORMS = ("weight_l2_norm", "weight_l1_norm")
+GREY = "#555555"
+FEWEST_OFF = 3
+"""Lines of which one can be said to leave the others."""
+FAR_OFF = 100.0
+"""How many times the median of the curves' highest values still belongs into the picture."""
+LARGEST = 1e100
+"""Values beyond it make an axis overflow."""
 
 _drawing = threading.Lock()  # matplotlib's fonts and caches belong to one thread at a time
 
 
 @dataclass(frozen=True)
 class Line:
-    """One run in a figure: its name in the legend and its curve."""
+    """One run or group in a figure: its name in the legend and its curve."""
 
     label: str
     curve: Curve
+    band: tuple[Mapping[str, Values], Mapping[str, Values]] | None = None
+    """The lower and the upper edge of a group's spread, by metric."""
+    colour: str | None = None
+    """None: by its place among the lines."""
 
 
 @dataclass(frozen=True)
-class _Drawn:
+class Part:
+    """What a panel shows of a line: one metric of it, where it was measured."""
+
     part: str
     said: str
     epochs: npt.NDArray[np.int64]
-    values: npt.NDArray[np.float64]
+    values: Values
+    band: tuple[Values, Values] | None = None
 
 
 def learning_curves(
@@ -54,82 +75,133 @@ def learning_curves(
     format: PictureFormat,  # noqa: A002
 ) -> bytes:
     """Draw loss and, where it was measured, accuracy over epochs; the same curves give the same bytes."""
-    with _drawing:
-        figure = _figure(title, subtitle, lines)
-        return _write(figure, format)
+    return picture(lambda figure: _draw(figure, title, subtitle, lines), format)
 
 
-def _figure(title: str, subtitle: str, lines: Sequence[Line]) -> "Figure":
+def picture(draw: Callable[["Figure"], None], format: PictureFormat) -> bytes:  # noqa: A002
+    """The bytes of what `draw` puts on an empty figure: one at a time, and the same bytes for the same drawing."""
     from matplotlib.figure import Figure
 
-    _settle()
-    quantities = [name for name in ("loss", "accuracy") if name == "loss" or any(_parts(line, name) for line in lines)]
-    figure = Figure(figsize=(6.4 if len(quantities) == 1 else 11, 4.8), layout="constrained")
+    with _drawing:
+        _settle()
+        figure = Figure(layout="constrained")
+        draw(figure)
+        written = io.BytesIO()
+        metadata: dict[str, Any] = {"Date": None} if format == "svg" else {"Software": None}
+        figure.savefig(written, format=format, dpi=150, metadata=metadata)
+        return written.getvalue()
+
+
+def _draw(figure: "Figure", title: str, subtitle: str, lines: Sequence[Line]) -> None:
+    quantities = measured_quantities(lines)
+    beside = len(lines) > MOST_INSIDE
+    figure.set_size_inches((6.4 if len(quantities) == 1 else 11) + 2.2 * beside, 4.8)
     panels = figure.subplots(1, len(quantities), squeeze=False)[0]
     for axes, quantity in zip(panels, quantities, strict=True):
         _panel(axes, quantity, lines)
-    _legend(panels[0], lines)
-    figure.suptitle(_short(title), fontsize=14, fontweight="bold", x=0.02, ha="left", parse_math=False)
+    _legend(figure, lines)
+    entitle(figure, title, subtitle)
+
+
+def measured_quantities(lines: Sequence[Line]) -> list[str]:
+    """What there is to draw, a panel each: losses and accuracies; the norms of the weights where it is only these."""
+    found = [name for name in (*QUANTITIES, *NORMS) if any(parts(line, name) for line in lines)]
+    return [name for name in found if name in QUANTITIES] or found or ["loss"]
+
+
+def entitle(figure: "Figure", title: str, subtitle: str) -> None:
+    """Put the title and what is to be said below it over the panels."""
+    width = figure.get_figwidth()
+    said = wrapped(title, round(width * 7.5))
+    figure.suptitle(said, fontsize=14, fontweight="bold", x=0.02, ha="left", parse_math=False)
     if subtitle:
-        panels[0].set_title(_short(subtitle), fontsize=10, color="#555555", loc="left", parse_math=False)
-    return figure
+        said = wrapped(subtitle, round(width * 12.5))
+        figure.axes[0].set_title(said, fontsize=10, color=GREY, loc="left", parse_math=False)
+
+
+def colour_of(line: Line, index: int) -> str:
+    """The colour of the line at this place."""
+    return line.colour or COLOURS[index % len(COLOURS)]
 
 
 def _panel(axes: "Axes", quantity: str, lines: Sequence[Line]) -> None:
-    drawn = [(index, part) for index, line in enumerate(lines) for part in _parts(line, quantity)]
-    for index, part in drawn:
+    drawn = [(colour_of(line, index), part) for index, line in enumerate(lines) for part in parts(line, quantity)]
+    for colour, part in drawn:
+        if part.band is not None:
+            axes.fill_between(part.epochs, *part.band, color=colour, alpha=min(0.15, 0.8 / len(drawn)), linewidth=0)
         axes.plot(
             part.epochs,
             part.values,
-            color=COLOURS[index % len(COLOURS)],
+            color=colour,
             linestyle=STYLES[part.part],
-            linewidth=1.8 if len(lines) <= MOST_IN_LEGEND else 1.0,
+            linewidth=1.8,
             marker="o" if len(part.epochs) <= 15 else None,
             markersize=4,
         )
-    _decorate(axes, quantity, [part for _, part in drawn])
+    decorate(axes, quantity, [part for _, part in drawn])
+    if len(lines) >= FEWEST_OFF:
+        keep_in_view(axes, [part for _, part in drawn])
 
 
-def _decorate(axes: "Axes", quantity: str, parts: Sequence[_Drawn]) -> None:
+def decorate(axes: "Axes", quantity: str, drawn: Sequence[Part]) -> None:
+    """Give a panel of curves its axes."""
     from matplotlib.ticker import MaxNLocator
 
     axes.set_xlabel("epoch")
-    axes.set_ylabel(quantity)
+    axes.set_ylabel(labels.name(quantity))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(visible=True, color="#E5E5E5", linewidth=0.8)
     axes.set_axisbelow(True)
-    if not parts:
-        axes.text(0.5, 0.5, "no epochs yet", transform=axes.transAxes, ha="center", va="center", color="#555555")
+    if not drawn:
+        axes.text(0.5, 0.5, "no epochs yet", transform=axes.transAxes, ha="center", va="center", color=GREY)
         axes.set(xticks=[], yticks=[])
         return
-    if quantity == "loss" and _spans_decades(parts):
+    edges = [edge[np.isfinite(edge)] for part in drawn if part.band is not None for edge in part.band]
+    if quantity == "loss" and spans_decades([part.values for part in drawn] + [edge for edge in edges if edge.size]):
         axes.set_yscale("log")
-    if all(len(part.epochs) == 1 for part in parts):
-        axes.set_xlim(parts[0].epochs[0] - 1, parts[0].epochs[0] + 1)
+    if all(len(part.epochs) == 1 for part in drawn):
+        axes.set_xlim(drawn[0].epochs[0] - 1, drawn[0].epochs[0] + 1)
 
 
-def _legend(axes: "Axes", lines: Sequence[Line]) -> None:
+def keep_in_view(axes: "Axes", lines: Sequence[Part]) -> None:
+    """End the axis above most curves: a few that leave for 1e90 would press all others flat."""
+    highest = [float(part.values.max()) for part in lines]
+    lowest = min((float(part.values.min()) for part in lines), default=0.0)
+    top = FAR_OFF * float(np.median(highest)) if highest else 0.0
+    if max(highest, default=0.0) > top > lowest:
+        axes.set_ylim(lowest / 2 if lowest > 0 else None, top)
+
+
+def _legend(figure: "Figure", lines: Sequence[Line]) -> None:
     from matplotlib.lines import Line2D
 
-    said = {part.said: STYLES[part.part] for line in lines for part in _parts(line, "loss")}
+    said = {part.said: STYLES[part.part] for line in lines for name in QUANTITIES for part in parts(line, name)}
     if not said:
         return
     single = len(lines) == 1
-    grey = COLOURS[0] if single else "#555555"
+    grey = colour_of(lines[0], 0) if single else GREY
     handles = [Line2D([], [], color=grey, linestyle=style, label=name, linewidth=1.8) for name, style in said.items()]
-    if not single and len(lines) <= MOST_IN_LEGEND:
+    if not single:
         handles += [
-            Line2D([], [], color=COLOURS[index % len(COLOURS)], label=_short(line.label, 45), linewidth=1.8)
+            Line2D([], [], color=colour_of(line, index), label=short(line.label, 45), linewidth=1.8)
             for index, line in enumerate(lines)
         ]
-    legend = axes.legend(handles=handles, frameon=False, fontsize=9)
+    legend = _place_legend(figure, handles, beside=len(lines) > MOST_INSIDE)
     for text in legend.get_texts():
         text.set_parse_math(False)
 
 
-def _parts(line: Line, quantity: str) -> list[_Drawn]:
-    """What a panel shows of a run: the training, validation and test part, as far as they were measured."""
+def _place_legend(figure: "Figure", handles: Sequence["Line2D"], *, beside: bool) -> "Legend":
+    if beside:
+        return figure.legend(handles=handles, frameon=False, fontsize=9, loc="outside right center")
+    return figure.axes[0].legend(handles=handles, frameon=False, fontsize=9)
+
+
+def parts(line: Line, quantity: str) -> list[Part]:
+    """What a panel shows of a line: the training, validation and test part, as far as they were measured."""
+    if quantity in NORMS:
+        return [_part(line, "train", quantity, "weights")] if _measured(line.curve, quantity) else []
     found = []
     for part in STYLES:
         name, said = f"{part}_{quantity}", part
@@ -137,35 +209,44 @@ def _parts(line: Line, quantity: str) -> list[_Drawn]:
             # The book's plot: the training set itself is measured but once, its average while training every epoch.
             name, said = f"running_{quantity}", "train (while training)"
         if _measured(line.curve, name):
-            values = line.curve.series[name]
-            rows = _finite(values)
-            found.append(_Drawn(part, said, line.curve.epochs[rows], values[rows]))
+            found.append(_part(line, part, name, said))
     return found
 
 
-def _finite(values: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
-    drawable: npt.NDArray[np.bool_] = np.abs(values) < 1e100  # false for NaN; beyond it axes overflow
-    return drawable
+def _part(line: Line, part: str, name: str, said: str) -> Part:
+    values = line.curve.series[name]
+    rows = drawable(values)
+    band = None
+    if line.band and name in line.band[0]:
+        low, high = (np.where(drawable(edge[name]), edge[name], np.nan)[rows] for edge in line.band)
+        band = (low, high)
+    return Part(part, said, line.curve.epochs[rows], values[rows], band)
+
+
+def drawable(values: Values) -> npt.NDArray[np.bool_]:
+    """Which values an axis takes: not NaN, and not those beyond which it overflows."""
+    found: npt.NDArray[np.bool_] = np.abs(values) < LARGEST
+    return found
 
 
 def _measured(curve: Curve, name: str) -> int:
-    return int(_finite(curve.series[name]).sum()) if name in curve.series else 0
+    return int(drawable(curve.series[name]).sum()) if name in curve.series else 0
 
 
-def _spans_decades(parts: Sequence[_Drawn]) -> bool:
-    lowest = min(float(part.values.min()) for part in parts)
-    highest = max(float(part.values.max()) for part in parts)
+def spans_decades(arrays: Sequence[Values]) -> bool:
+    """Whether values, all drawable, need a logarithmic axis."""
+    lowest = min(float(values.min()) for values in arrays)
+    highest = max(float(values.max()) for values in arrays)
     return lowest > 0 and math.log10(highest / lowest) > DECADES_FOR_LOG
 
 
-def _write(figure: "Figure", format: str) -> bytes:  # noqa: A002
-    picture = io.BytesIO()
-    metadata: dict[str, Any] = {"Date": None} if format == "svg" else {"Software": None}
-    figure.savefig(picture, format=format, dpi=150, metadata=metadata)
-    return picture.getvalue()
+def wrapped(text: str, width: int) -> str:
+    """At most two lines of at most so many characters."""
+    return textwrap.fill(text, width, max_lines=2, placeholder=" …")
 
 
-def _short(text: str, longest: int = LONGEST_TITLE) -> str:
+def short(text: str, longest: int) -> str:
+    """One line of at most so many characters."""
     line = " ".join(text.split())
     return line if len(line) <= longest else line[: longest - 1] + "…"
 

@@ -11,8 +11,9 @@ from typing import Any, Literal
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
+from mlcore.errors import PointedError
 from mlcore.spec import VARIANTS, BaseSpec, KeepEvery, LinearDefaultInit, NormalInit
 
 Place = Literal["body", "query", "header", "path", "cookie"]
@@ -66,6 +67,16 @@ def faults(error: RequestValidationError, model: type[BaseModel] | None = None) 
         Fault(at, "; or ".join(dict.fromkeys(said)), place)  # type: ignore[arg-type]
         for (place, at), said in details.items()
     ]
+
+
+def of_pointed(error: PointedError) -> Fault:
+    """What the layers below found; where pydantic told them that one value is wrong, in our words for it."""
+    cause = error.__cause__
+    is_value = error.pointer.rpartition("/")[2].isdecimal()
+    if isinstance(cause, ValidationError) and is_value:
+        found = next(item for item in cause.errors() if item["type"] not in SILENT)
+        return Fault(error.pointer, _sentence(found, None))
+    return Fault(error.pointer, error.detail)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,20 @@
 """Short names of runs for legends, titles and lists: what a run is, and what sets it apart."""
 
-from mlcore.spec import LinearSpec, MlpSpec, PolynomialSpec
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from mlcore.spec import LinearSpec, MlpSpec, PolynomialSpec, parse_run_spec
+
+NAMES: Final = {
+    "weight_decay": "λ",
+    "n_train": "training examples",
+    "n_valid": "validation examples",
+    "n_test": "test examples",
+    "n_inputs": "inputs",
+    "noise_std": "noise",
+    "init": "initial weights",
+}
+"""What people call a field; the others are called what they are."""
 
 
 def describe(spec: MlpSpec | PolynomialSpec | LinearSpec) -> str:
@@ -24,3 +38,45 @@ def _model(spec: MlpSpec | PolynomialSpec | LinearSpec) -> str:
     layers = f"MLP {'-'.join(str(width) for width in spec.hidden)}, {spec.activation}"
     dropped = ", ".join(f"{probability:g}" for probability in spec.dropout)
     return f"{layers}, dropout {dropped}" if any(spec.dropout) else layers
+
+
+def name(field: str) -> str:
+    """A field or a metric in words for axes and legends, such as `learning rate`; `weight_decay` is λ."""
+    return NAMES.get(field, field.replace("_", " "))
+
+
+def value(given: Any) -> str:  # noqa: ANN401  any JSON value
+    """A field's value in a word or two: `0.001`, `256-64` and `0.2/0.5` for lists, `normal 0.01` for an object."""
+    match given:
+        case bool():
+            return "yes" if given else "no"
+        case int() | float():
+            return f"{given:.12g}"
+        case []:
+            return "none"
+        case list():
+            return ("-" if all(isinstance(one, int) for one in given) else "/").join(value(one) for one in given)
+        case dict():
+            return " ".join(value(one) for one in given.values())
+        case None:
+            return "–"
+    return str(given)
+
+
+def point(values: Mapping[str, Any]) -> str:
+    """A grid point in one line, such as `degree 3, λ = 0.1`."""
+    return ", ".join(
+        f"{name(field)}{' = ' if field == 'weight_decay' else ' '}{value(values[field])}" for field in values
+    )
+
+
+def of_run(spec: Mapping[str, Any], varied: Iterable[str], repeated: Iterable[str]) -> str:
+    """What tells a run from the others of its experiment; without a grid what it is. `spec` is the resolved one."""
+    values = {field: spec[field] for field in varied}
+    parts = [point(values) if values else describe(parse_run_spec(dict(spec)))]
+    return ", ".join(parts + [f"{name(field)} {spec[field]}" for field in repeated])
+
+
+def facts(spec: MlpSpec | PolynomialSpec | LinearSpec) -> str:
+    """How a run trains, below its name."""
+    return f"learning rate {spec.learning_rate:g}, batch size {spec.batch_size}, {spec.epochs} epochs"

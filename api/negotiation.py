@@ -1,12 +1,14 @@
 """Which format an answer has, and whether the client already has it: `?format=`, Accept, ETag and If-None-Match."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 
 from fastapi import Request, Response
 
 from api import problem_kinds as kinds
 from api.problems import Problem
+from api.streaming import Stream
+from api.version import VERSION
 
 MEDIA_TYPES = {
     "json": "application/json",
@@ -64,16 +66,32 @@ def etag_of(content: bytes) -> str:
     return f'"{hashlib.sha256(content).hexdigest()[:32]}"'
 
 
+def weak_etag(*parts: object) -> str:
+    """An entity tag for what follows from these parts alone: known before the content is made."""
+    return "W/" + etag_of(repr((VERSION, *parts)).encode())
+
+
 def conditional(
-    request: Request, etag: str, produce: Callable[[], bytes], media_type: str, *, settled: bool = False
+    request: Request,
+    etag: str,
+    produce: Callable[[], bytes | Generator[bytes, None, None]],
+    media_type: str,
+    *,
+    settled: bool = False,
 ) -> Response:
-    """The content with its ETag, or 304 without producing it when the client has it already (RFC 9110, 13.1.2)."""
+    """The content with its ETag, or 304 without producing it when the client has it already (RFC 9110, 13.1.2).
+
+    What is produced piece by piece is sent so.
+    """
     headers = {"ETag": etag, "Cache-Control": SETTLED if settled else LIVE, "Vary": "Accept"}
     if _has(request.headers.get("if-none-match", ""), etag):
         return Response(status_code=304, headers=headers)
-    return Response(produce(), media_type=media_type, headers=headers)
+    content = produce()
+    if isinstance(content, bytes):
+        return Response(content, media_type=media_type, headers=headers)
+    return Stream(content, media_type, headers)
 
 
 def _has(if_none_match: str, etag: str) -> bool:
     known = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]
-    return etag in known or "*" in known
+    return etag.removeprefix("W/") in known or "*" in known

@@ -19,6 +19,9 @@ regression with weight decay, and multilayer perceptrons with dropout.
 2. **Watch**: follow the `Location` of the answer. An experiment has *runs*, one per training; `GET …/runs` lists them.
 3. **Look**: `/v1/runs/{run_id}/curves?format=png` is a picture for a slide, the same without `format` are the numbers;
    `/weights`, `/checkpoints` and `/predictions` are beside it.
+4. **Sweep**: add `"grid": {"degree": [1, 3, 19], "lambda": [0, 0.1]}, "data_seeds": 10` to the request, and up to
+   100,000 runs train together. `/v1/experiments/{experiment_id}/summary` compares the configurations and says which one
+   to choose, `/curves?aggregate=mean,std` shows how they learn.
 
 Errors are problem documents (RFC 9457). With status 422, `errors` points at every value that is not possible.
 """

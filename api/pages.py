@@ -31,10 +31,15 @@ class PageQuery(Query):
     order_by: Literal["-created_at", "created_at"] = Field("-created_at", description="Newest or oldest first.")
 
 
-class ListQuery(PageQuery):
-    """How a list is walked, and what is left out of it."""
+class RunsQuery(PageQuery):
+    """How the runs of one experiment are walked, and which."""
 
     status: Status | None = Field(None, description="Only those in this status.")
+
+
+class ListQuery(RunsQuery):
+    """How a list is walked, and what is left out of it."""
+
     variant: Variant | None = Field(None, description="Only this model variant.")
     tag: Annotated[str, StringConstraints(pattern="^[^:\\x00]+:[^\\x00]*$", max_length=330)] | None = Field(
         None, description="Only experiments with this tag, as name:value."

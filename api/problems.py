@@ -90,7 +90,7 @@ def install(app: FastAPI) -> None:
         Problem,
         HTTPException,
         RequestValidationError,
-        mlcore_errors.BadInputs,
+        mlcore_errors.PointedError,
         exc.DBAPIError,
         *DOMAIN,
         Exception,
@@ -115,8 +115,8 @@ def _problem_of(request: Request, error: Exception) -> Problem:
             return _of_framework(request, error)
         case RequestValidationError():
             return invalid_problem(invalid.faults(error, invalid.body_model(request)))
-        case mlcore_errors.BadInputs():
-            return invalid_problem([invalid.Fault(error.pointer, error.detail)])
+        case mlcore_errors.PointedError():
+            return invalid_problem([invalid.of_pointed(error)])
         case store_errors.NotFound():
             return Problem(kinds.not_found, _no_such(request))
         case exc.DBAPIError() if _lacks_table(error):

@@ -10,23 +10,27 @@ from typing import Any
 from pydantic import ValidationError
 
 from mlcore.errors import NotExpandable
-from mlcore.spec import ExperimentSpec, RunSpec, parse_run_spec
+from mlcore.spec import LARGEST_SEED, ExperimentSpec, RunSpec, parse_run_spec
 
 MOST_RUNS = 100_000
+MOST_RUNS_WITH_BEST = 100
+"""Of larger experiments only the last weights are kept, where the spec does not say what to keep."""
 
 
 def expand(experiment: ExperimentSpec) -> list[RunSpec]:
     """Return the experiment's runs, the last axis fastest: grid fields as posted, then data seeds, seeds and folds.
 
-    Raises NotExpandable for a grid that names an unknown field, a value that its field does not take, runs that are
+    With more than MOST_RUNS_WITH_BEST runs, `keep_checkpoints` is `last` unless the experiment sets it. Raises
+    NotExpandable for a grid that names an unknown field, a value that its field does not take, runs that are
     equal and more than MOST_RUNS of them.
     """
     grid = _grid(experiment)
     seeds = _axis(experiment, "seed", grid.pop("seed", None), experiment.seeds)
     data_seeds = _axis(experiment, "data_seed", grid.pop("data_seed", None), experiment.data_seeds)
     folds: list[int | None] = [None] if experiment.folds is None else list(range(experiment.folds))
-    _check_size(grid, len(seeds) * len(data_seeds) * len(folds))
-    points = list(_points(experiment, grid))
+    count = _count(grid, len(seeds) * len(data_seeds) * len(folds))
+    kept = {"keep_checkpoints": "last"} if count > MOST_RUNS_WITH_BEST else {}
+    points = list(_points(experiment, grid, kept))
     _check_distinct(points)
     _check_folds(experiment, points)
     return [
@@ -44,7 +48,7 @@ def _grid(experiment: ExperimentSpec) -> dict[str, list[Any]]:
         if field not in known:
             allowed = ", ".join(sorted(known))
             raise NotExpandable(
-                f"/grid/{name}", f"is no field of {experiment.spec.variant} to vary; those are {allowed}"
+                _pointer("grid", name), f"is no field of {experiment.spec.variant} to vary; those are {allowed}"
             )
         if field in grid:
             raise NotExpandable(f"/grid/{name}", "lambda is weight_decay: name it once")
@@ -62,44 +66,55 @@ def _axis(
     if gridded is not None and asked is not None:
         raise NotExpandable(f"/grid/{field}", f"{field}s are given too: name them in one of the two places")
     if gridded is not None:
-        named = [getattr(_point(experiment, {field: (number, one)}), field) for number, one in enumerate(gridded)]
+        posted = _posted(experiment)
+        named = [
+            getattr(_point(experiment, posted, {field: (number, one)}), field) for number, one in enumerate(gridded)
+        ]
         if len(set(named)) < len(named):
             raise NotExpandable(f"/grid/{field}", "names a seed twice, which would train the same run twice")
         return named
     if isinstance(asked, list):
         return asked
-    return list(range(own, own + (1 if asked is None else asked)))
+    count = 1 if asked is None else asked
+    if own + count - 1 > LARGEST_SEED:
+        raise NotExpandable(f"/{field}s", f"{count} of them from {own} on go beyond the largest seed, {LARGEST_SEED}")
+    return list(range(own, own + count))
 
 
-def _check_size(grid: dict[str, list[Any]], repeats: int) -> None:
+def _count(grid: dict[str, list[Any]], repeats: int) -> int:
     runs = repeats
     for values in grid.values():
         runs *= len(values)
     if runs > MOST_RUNS:
         raise NotExpandable("", f"stands for {runs} runs; an experiment may have {MOST_RUNS}")
+    return runs
 
 
-def _points(experiment: ExperimentSpec, grid: dict[str, list[Any]]) -> Iterator[RunSpec]:
+def _points(experiment: ExperimentSpec, grid: dict[str, list[Any]], kept: dict[str, Any]) -> Iterator[RunSpec]:
+    posted = kept | _posted(experiment)
     for values in product(*(list(enumerate(values)) for values in grid.values())):
-        yield _point(experiment, dict(zip(grid, values, strict=True)))
+        yield _point(experiment, posted, dict(zip(grid, values, strict=True)))
 
 
-def _point(experiment: ExperimentSpec, values: dict[str, tuple[int, Any]]) -> RunSpec:
-    """Resolve a grid point from the spec as posted, so that defaults that hang on other fields follow."""
-    spec = experiment.spec
-    posted = {**spec.model_dump(exclude_unset=True), "variant": spec.variant}
+def _posted(experiment: ExperimentSpec) -> dict[str, Any]:
+    """Return the spec as it was posted, without defaults: those that hang on varied fields have to follow them."""
+    return {**experiment.spec.model_dump(exclude_unset=True), "variant": experiment.spec.variant}
+
+
+def _point(experiment: ExperimentSpec, posted: dict[str, Any], values: dict[str, tuple[int, Any]]) -> RunSpec:
     try:
         return parse_run_spec(posted | {field: value for field, (_, value) in values.items()})
     except ValidationError as error:
-        raise _named(error, values) from error
+        raise _named(error, experiment, values) from error
 
 
-def _named(error: ValidationError, values: dict[str, tuple[int, Any]]) -> NotExpandable:
+def _named(error: ValidationError, experiment: ExperimentSpec, values: dict[str, tuple[int, Any]]) -> NotExpandable:
     problem = next(one for one in error.errors() if one["type"] != "default_factory_not_called")
     field = next((str(part) for part in problem["loc"] if part in values), None)
     detail = problem["msg"].removeprefix("Value error, ")
     if field is not None:
-        return NotExpandable(f"/grid/{field}/{values[field][0]}", detail)
+        name = field if field in experiment.grid else "lambda"
+        return NotExpandable(_pointer("grid", name, values[field][0]), detail)
     place = "/".join(str(part) for part in problem["loc"][1:])
     point = ", ".join(f"{name} {value!r}" for name, (_, value) in values.items())
     return NotExpandable("/grid", f"the point {point} does not fit the spec: {place} {detail}".replace("  ", " "))
@@ -121,3 +136,7 @@ def _check_folds(experiment: ExperimentSpec, points: list[RunSpec]) -> None:
             raise NotExpandable("/folds", "the held-out fold is the validation set; leave n_valid out")
         if point.n_train < experiment.folds:
             raise NotExpandable("/folds", f"there are {point.n_train} training examples for {experiment.folds} folds")
+
+
+def _pointer(*parts: str | int) -> str:
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)

@@ -43,6 +43,11 @@ def _split(specs: Sequence[RunSpec], members: list[int]) -> list[list[int]]:
     return [ordered[start:stop] for start, stop in pairwise(bounds)]
 
 
+def threads(specs: Sequence[RunSpec], available: int) -> int:
+    """Return how many threads pay for a stack: small products take longer with two than with one."""
+    return available if max(layer_sizes(specs[0])[1:]) >= WIDE else 1
+
+
 def bytes_of(spec: RunSpec) -> int:
     """Estimate the tensors that a run adds to a stack."""
     sizes = layer_sizes(spec)

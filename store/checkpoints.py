@@ -1,13 +1,15 @@
 """Checkpoints as bytes in chunks: the weights of runs, and the states that jobs resume from."""
 
 import hashlib
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete, insert, select, update
+from sqlalchemy import ColumnElement, Integer, String, Uuid, delete, select, update
 from sqlalchemy.orm import Session
 
+from store.bulk import as_table, insert_columns
 from store.clock import read_clock
 from store.errors import CheckpointDamaged, NotFound
 from store.history import CHECKPOINT_DAMAGED, Note, record
@@ -22,6 +24,32 @@ STATES_KEPT = 2  # the newest, and the one before in case the newest is damaged
 Kind = Literal["state", "last", "best", "epoch"]
 
 
+_Chunk = tuple[UUID, int, bytes]
+_Slot = tuple[UUID | None, Kind, int | None]
+
+
+@dataclass(frozen=True)
+class NewCheckpoint:
+    """Bytes to store: a run's weights after `epoch`, or (run_id None, kind "state") what the job resumes from.
+
+    Raises ValueError when a state names a run, or another kind none.
+    """
+
+    run_id: UUID | None
+    kind: Kind
+    epoch: int
+    data: bytes
+
+    def __post_init__(self) -> None:
+        if (self.run_id is None) != (self.kind == "state"):
+            raise ValueError("a state belongs to the job, every other checkpoint to a run")
+
+    @property
+    def slot(self) -> _Slot:
+        """What there is one checkpoint of: the run's of a kind, and for kind "epoch" of an epoch."""
+        return self.run_id, self.kind, self.epoch if self.kind == "epoch" else None
+
+
 @dataclass(frozen=True)
 class StoredCheckpoint:
     """A checkpoint whose bytes are those that were stored: their size and sha256 (hex) were compared."""
@@ -34,39 +62,61 @@ class StoredCheckpoint:
 
 
 def put(session: Session, claim: Held, *, run_id: UUID | None, kind: Kind, epoch: int, data: bytes) -> None:
-    """Store a checkpoint: of a run, or (run_id None, kind "state") what the job resumes from. Raises LeaseLost.
+    """Store one checkpoint as `put_all` does. Raises LeaseLost."""
+    put_all(session, claim, [NewCheckpoint(run_id, kind, epoch, data)])
 
-    It takes the place of the run's earlier one of that kind, and of that epoch for kind "epoch"; of states the one
+
+def put_all(session: Session, claim: Held, items: Sequence[NewCheckpoint]) -> None:
+    """Store checkpoints of runs, or what the job resumes from. Raises LeaseLost.
+
+    Each takes the place of its run's earlier one of that kind, and of that epoch for kind "epoch"; of states the one
     before is kept too. A state of a later epoch is progress and resets the job's crashes. Store an epoch's segments
     before its checkpoint: what is resumed must not lie beyond the curve.
     """
-    if (run_id is None) != (kind == "state"):
-        raise ValueError("a state belongs to the job, every other checkpoint to a run")
     lock_held(session, claim)
-    if run_id is None:
-        _make_room_for_state(session, claim.job_id, epoch)
-    else:
-        _delete_replaced(session, run_id, kind, epoch)
-    checkpoint_id = new_id()
-    session.execute(
-        insert(Checkpoint).values(
-            id=checkpoint_id,
-            job_id=claim.job_id,
-            run_id=run_id,
-            kind=kind,
-            epoch=epoch,
-            size=len(data),
-            sha256=hashlib.sha256(data).hexdigest(),
-            created_at=read_clock(session),
-        )
-    )
-    _write_chunks(session, checkpoint_id, data)
+    last = {item.slot: item for item in items if item.run_id is not None}
+    states = [item for item in items if item.run_id is None]
+    _delete_replaced(session, list(last))
+    _insert(session, claim.job_id, list(last.values()))
+    for state in states:
+        _make_room_for_state(session, claim.job_id, state.epoch)
+        _insert(session, claim.job_id, [state])
 
 
-def _write_chunks(session: Session, checkpoint_id: UUID, data: bytes) -> None:
-    for number, start in enumerate(range(0, len(data), CHUNK_BYTES)):
-        chunk = data[start : start + CHUNK_BYTES]
-        session.execute(insert(CheckpointChunk).values(checkpoint_id=checkpoint_id, number=number, data=chunk))
+def _insert(session: Session, job_id: UUID, items: Sequence[NewCheckpoint]) -> None:
+    ids = [new_id() for _ in items]
+    columns: dict[str, list[Any]] = {
+        "id": ids,
+        "run_id": [item.run_id for item in items],
+        "kind": [item.kind for item in items],
+        "epoch": [item.epoch for item in items],
+        "size": [len(item.data) for item in items],
+        "sha256": [hashlib.sha256(item.data).hexdigest() for item in items],
+    }
+    insert_columns(session, Checkpoint, {"job_id": job_id, "created_at": read_clock(session)}, columns)
+    for chunks in _by_weight(_chunks(zip(ids, items, strict=True))):
+        names = ("checkpoint_id", "number", "data")
+        insert_columns(session, CheckpointChunk, {}, dict(zip(names, zip(*chunks, strict=True), strict=True)))
+
+
+def _chunks(items: Iterable[tuple[UUID, NewCheckpoint]]) -> Iterator[_Chunk]:
+    for checkpoint_id, item in items:
+        for number, start in enumerate(range(0, len(item.data), CHUNK_BYTES)):
+            yield checkpoint_id, number, item.data[start : start + CHUNK_BYTES]
+
+
+def _by_weight(chunks: Iterable[_Chunk]) -> Iterator[list[_Chunk]]:
+    """Yield the chunks in lists of about CHUNK_BYTES at most: the database's driver copies what a statement takes."""
+    batch: list[_Chunk] = []
+    weight = 0
+    for chunk in chunks:
+        if batch and weight + len(chunk[2]) > CHUNK_BYTES:
+            yield batch
+            batch, weight = [], 0
+        batch.append(chunk)
+        weight += len(chunk[2])
+    if batch:
+        yield batch
 
 
 def _make_room_for_state(session: Session, job_id: UUID, epoch: int) -> None:
@@ -77,9 +127,12 @@ def _make_room_for_state(session: Session, job_id: UUID, epoch: int) -> None:
         change(session, delete(Checkpoint).where(Checkpoint.id == old.id))
 
 
-def _delete_replaced(session: Session, run_id: UUID, kind: Kind, epoch: int) -> None:
-    replaced = delete(Checkpoint).where(Checkpoint.run_id == run_id, Checkpoint.kind == kind)
-    change(session, replaced.where(Checkpoint.epoch == epoch) if kind == "epoch" else replaced)
+def _delete_replaced(session: Session, slots: Sequence[_Slot]) -> None:
+    given = as_table(session, {"run": Uuid(), "kind": String(), "epoch": Integer()}, slots)
+    same_epoch = given.c.epoch.is_(None) | (Checkpoint.epoch == given.c.epoch)
+    replaced = select(Checkpoint.id).join(given, Checkpoint.run_id == given.c.run)
+    replaced = replaced.where(Checkpoint.kind == given.c.kind, same_epoch)
+    change(session, delete(Checkpoint).where(Checkpoint.id.in_(replaced)))
 
 
 def get(session: Session, run_id: UUID, which: Literal["last", "best"] | int) -> StoredCheckpoint:

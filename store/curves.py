@@ -4,20 +4,30 @@
 `metrics`. Bytes go in and come out unchanged, so NaN (not measured) and infinities survive.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import json
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import select
+from sqlalchemy import Text, Uuid, cast, select
 from sqlalchemy.orm import Session
 
-from store.tables import CurveSegment
+from store.bulk import as_table, insert_columns
+from store.paging import AnyRow, by_number
+from store.status import Status
+from store.tables import CurveSegment, Run
 
 Epochs = npt.NDArray[np.int64]
 Values = npt.NDArray[np.float64]
+
+CURVES_AT_ONCE = 500
+
+_EPOCH, _VALUE = np.dtype("<i4"), np.dtype("<f8")
 
 
 @dataclass(frozen=True)
@@ -34,24 +44,48 @@ class Segment:
     def __post_init__(self) -> None:
         if self.epochs.ndim != 1 or any(values.shape != self.epochs.shape for values in self.metrics.values()):
             raise ValueError("a segment needs one value of each metric per epoch")
-        if self.epochs.size and (self.epochs[0] < 1 or (np.diff(self.epochs) < 1).any()):
+        if self.epochs.size and (self.epochs[0] < 1 or (self.epochs[1:] <= self.epochs[:-1]).any()):
             raise ValueError("the epochs of a segment count from 1 and increase")
+
+    @property
+    def first_epoch(self) -> int:
+        """The first epoch; there is at least one."""
+        return int(self.epochs[0])
+
+    @property
+    def last_epoch(self) -> int:
+        """The last epoch; there is at least one."""
+        return int(self.epochs[-1])
 
     def after(self, epoch: int) -> "Segment":
         """Return the part of the segment after this epoch."""
+        if not self.epochs.size or self.first_epoch > epoch:
+            return self
         keep = self.epochs > epoch
         return Segment(self.run_id, self.epochs[keep], {name: values[keep] for name, values in self.metrics.items()})
 
-    def packed(self) -> dict[str, Any]:
-        """Return the segment as a row of CurveSegment; it has at least one epoch."""
-        return {
-            "run_id": self.run_id,
-            "first_epoch": int(self.epochs[0]),
-            "last_epoch": int(self.epochs[-1]),
-            "metrics": list(self.metrics),
-            "packed_epochs": self.epochs.astype("<i4").tobytes(),
-            "packed_values": b"".join(values.astype("<f8").tobytes() for values in self.metrics.values()),
-        }
+
+def insert_segments(session: Session, segments: Sequence[Segment]) -> None:
+    """Store the segments, each of at least one epoch that is not stored yet."""
+    by_names: dict[tuple[str, ...], list[Segment]] = {}  # the segments of a stack have the same
+    for segment in segments:
+        by_names.setdefault(tuple(segment.metrics), []).append(segment)
+    for names, alike in by_names.items():
+        insert_columns(session, CurveSegment, {"metrics": list(names)}, _columns(alike))
+
+
+def _columns(segments: Sequence[Segment]) -> dict[str, list[Any]]:
+    return {
+        "run_id": [segment.run_id for segment in segments],
+        "first_epoch": [segment.first_epoch for segment in segments],
+        "last_epoch": [segment.last_epoch for segment in segments],
+        "packed_epochs": [segment.epochs.astype(_EPOCH).tobytes() for segment in segments],
+        "packed_values": [_packed(segment.metrics.values()) for segment in segments],
+    }
+
+
+def _packed(series: Iterable[Values]) -> bytes:
+    return b"".join([values.astype(_VALUE, copy=False).tobytes() for values in series])
 
 
 @dataclass(frozen=True)
@@ -62,31 +96,80 @@ class Curve:
     series: dict[str, Values]
 
 
+@dataclass(frozen=True, slots=True)
+class CurveRun:
+    """What tells an experiment's curves apart: columns of Run."""
+
+    id: UUID
+    number: int
+    seed: int | None
+    data_seed: int | None
+    fold: int | None
+    spec: dict[str, Any]
+
+
+_STORED = select(
+    CurveSegment.run_id,
+    cast(CurveSegment.metrics, Text()).label("names"),
+    CurveSegment.packed_epochs,
+    CurveSegment.packed_values,
+)
+
+
 def read(session: Session, run_id: UUID, after_epoch: int = 0) -> Curve:
     """Return the run's curve after this epoch, however many segments it lies in; empty when nothing is stored yet."""
-    query = (
-        select(CurveSegment.metrics, CurveSegment.packed_epochs, CurveSegment.packed_values)
-        .where(CurveSegment.run_id == run_id, CurveSegment.last_epoch > after_epoch)
-        .order_by(CurveSegment.first_epoch)
-    )
-    segments = [_unpack(run_id, *row).after(after_epoch) for row in session.execute(query)]
-    names = dict.fromkeys(name for segment in segments for name in segment.metrics)  # in order of first appearance
-    epochs = _joined([segment.epochs for segment in segments], np.int64)
-    return Curve(
-        epochs, {name: _joined([_series(segment, name) for segment in segments], np.float64) for name in names}
-    )
+    query = _STORED.where(CurveSegment.run_id == run_id, CurveSegment.last_epoch > after_epoch)
+    curve = _unpack(session.execute(query.order_by(CurveSegment.first_epoch)).all())
+    keep = curve.epochs > after_epoch
+    return curve if keep.all() else Curve(curve.epochs[keep], {name: v[keep] for name, v in curve.series.items()})
 
 
-def _unpack(run_id: UUID, names: Sequence[str], packed_epochs: bytes, packed_values: bytes) -> Segment:
-    epochs = np.frombuffer(packed_epochs, "<i4").astype(np.int64)
-    values = np.frombuffer(packed_values, "<f8").astype(np.float64).reshape(len(names), epochs.size)
-    return Segment(run_id, epochs, dict(zip(names, values, strict=True)))
+def of_experiment(
+    session: Session,
+    experiment_id: UUID,
+    *,
+    statuses: Collection[Status] | None = None,
+    run_ids: Collection[UUID] | None = None,
+) -> Iterator[tuple[CurveRun, Curve]]:
+    """Yield the experiment's runs with their curves in order of number, holding 500 at a time.
+
+    Only those of these statuses, and of these ids, where given. A run that stored nothing yet has an empty curve. The
+    session has to stay open until the last.
+    """
+    columns: list[Any] = [getattr(Run, field.name) for field in fields(CurveRun)]
+    query = select(*columns).where(Run.experiment_id == experiment_id)
+    if statuses is not None:
+        query = query.where(Run.status.in_(statuses))
+    if run_ids is not None:
+        query = query.where(Run.id.in_(select(as_table(session, {"run": Uuid()}, [[id_] for id_ in run_ids]).c.run)))
+    for batch in by_number(session, query, CURVES_AT_ONCE):
+        segments = _segments(session, [run.id for run in batch])
+        yield from ((CurveRun(*run), _unpack(segments[run.id])) for run in batch)
 
 
-def _series(segment: Segment, name: str) -> Values:
-    values = segment.metrics.get(name)
-    return np.full(segment.epochs.size, np.nan) if values is None else values
+def _segments(session: Session, run_ids: Sequence[UUID]) -> Mapping[UUID, Sequence[AnyRow]]:
+    by_run: defaultdict[UUID, list[AnyRow]] = defaultdict(list)
+    query = _STORED.where(CurveSegment.run_id.in_(run_ids))
+    for row in session.execute(query.order_by(CurveSegment.run_id, CurveSegment.first_epoch)):
+        by_run[row.run_id].append(row)
+    return by_run
 
 
-def _joined(parts: Sequence[npt.NDArray[Any]], dtype: type[np.generic]) -> npt.NDArray[Any]:
-    return np.concatenate([np.empty(0, dtype), *parts])
+def _unpack(segments: Sequence[AnyRow]) -> Curve:
+    """Return the curve in these rows of `_STORED`, which are in order; NaN where a segment lacks a metric."""
+    epochs = np.frombuffer(b"".join([row.packed_epochs for row in segments]), _EPOCH).astype(np.int64)
+    names = dict.fromkeys(name for row in segments for name in _names(row.names))  # in order of first appearance
+    places = {name: place for place, name in enumerate(names)}
+    whole = np.full((len(names), epochs.size), np.nan)
+    end = 0
+    for row in segments:
+        own, start = _names(row.names), end
+        end += len(row.packed_epochs) // _EPOCH.itemsize
+        values = np.frombuffer(row.packed_values, _VALUE).reshape(len(own), end - start)
+        whole[[places[name] for name in own], start:end] = values
+    return Curve(epochs, {name: whole[place] for name, place in places.items()})
+
+
+@lru_cache
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(json.loads(text))  # a service stores few different lists of metrics, in very many segments

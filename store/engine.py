@@ -5,7 +5,6 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import partial
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
@@ -15,7 +14,7 @@ BUSY_TIMEOUT_SECONDS = 15
 CONNECT_TIMEOUT_SECONDS = 10
 
 # JSON has no NaN: SQLite would store one that no reader takes back, PostgreSQL refuses it. Fail alike, and early.
-_to_json = partial(json.dumps, allow_nan=False, separators=(",", ":"))
+_to_json = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 
 
 def make_engine(url: str) -> Engine:

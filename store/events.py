@@ -5,8 +5,10 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from store import runs
 from store.history import Note, record
 from store.statements import fresh
+from store.status import FINAL
 from store.tables import Event
 
 
@@ -34,6 +36,19 @@ def of_experiment(session: Session, experiment_id: UUID, *, after_seq: int = 0, 
         return found
     whole = [event for event in found if event.seq < found[-1].seq]
     return whole or fresh(session, query.where(Event.seq == found[0].seq).order_by(Event.number))
+
+
+def of_run(session: Session, run_id: UUID) -> list[Event]:
+    """Return what happened to the run, in order: its own events, and those of its job that tell of it too.
+
+    The latter are those with `runs`, up to the run's own end. Raises NotFound.
+    """
+    run = runs.get(session, run_id)
+    moved_with_its_job = (Event.job_id == run.job_id) & Event.run_id.is_(None) & Event.runs.is_not(None)
+    query = select(Event).where(Event.experiment_id == run.experiment_id, (Event.run_id == run_id) | moved_with_its_job)
+    happened = fresh(session, query.order_by(Event.seq, Event.number))
+    ends = [place for place, event in enumerate(happened) if event.run_id == run_id and event.status in FINAL]
+    return happened[: ends[0] + 1] if ends else happened
 
 
 def counts(session: Session, experiment_id: UUID) -> dict[str, int]:

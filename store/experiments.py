@@ -1,6 +1,6 @@
 """Submitting experiments, reading them, cancelling them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -9,13 +9,14 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
 from store import runs
+from store.bulk import insert_columns
 from store.clock import read_clock
 from store.errors import AlreadyFinal, NotFound
 from store.filtering import narrowed
 from store.history import CANCEL_REQUESTED, STATUS_CHANGED, Note, record, write_events
 from store.identifiers import new_id
 from store.paging import NO_FILTERS, Filters, Page, PageKey, read_page
-from store.statements import change, fresh, insert_rows
+from store.statements import change, fresh
 from store.status import FINAL, Status
 from store.tables import Experiment, Job, Run
 
@@ -25,10 +26,12 @@ class NewJob:
     """A stack to be trained together: its queue, and the resolved spec of each run in the order of the columns.
 
     A spec holds at least `variant` and `epochs`; `seed`, `data_seed` and `fold` get columns of their own when there.
+    `numbers` are the runs' places in the experiment, from 0, when grouping into stacks has changed their order.
     """
 
     queue: str
-    specs: Sequence[Mapping[str, Any]]
+    specs: Sequence[dict[str, Any]]
+    numbers: Sequence[int] | None = None
 
 
 def create(
@@ -46,14 +49,15 @@ def create(
 ) -> Experiment:
     """Submit an experiment: itself, its jobs and their runs, all queued.
 
-    Runs are numbered through the jobs in their order. A greater `priority` is claimed first. Raises ValueError when
-    there is no run, or a job without one: nobody would ever end it.
+    Runs without numbers of their own are numbered through the jobs in their order. A greater `priority` is claimed
+    first. Raises ValueError when there is no run, or a job without one (nobody would ever end it), and when the runs'
+    numbers are not 0, 1, … each once.
     """
     specs = [spec for job in jobs for spec in job.specs]
     if not specs or any(not job.specs for job in jobs):
         raise ValueError("an experiment needs at least one job, and every job at least one run")
+    numbers = _numbers(jobs)
     now, experiment_id = read_clock(session), new_id()
-    shared = {"experiment_id": experiment_id, "owner": owner, "status": Status.QUEUED, "created_at": now}
     session.execute(
         insert(Experiment).values(
             id=experiment_id,
@@ -62,7 +66,7 @@ def create(
             tags=dict(tags or {}),
             note=note,
             request=dict(request),
-            variant=specs[0]["variant"],
+            variant=specs[numbers.index(0)]["variant"],
             code_version=code_version,
             priority=priority,
             ephemeral=ephemeral,
@@ -73,32 +77,46 @@ def create(
             created_at=now,
         )
     )
+    shared = {"experiment_id": experiment_id, "owner": owner, "status": Status.QUEUED, "created_at": now}
     job_ids = [new_id() for _ in jobs]
-    queues = zip(job_ids, (job.queue for job in jobs), strict=True)
-    insert_rows(session, Job, [{**shared, "id": id_, "queue": queue, "priority": priority} for id_, queue in queues])
-    insert_rows(session, Run, list(_run_rows(shared, jobs, job_ids)))
+    _insert_jobs(session, {**shared, "priority": priority}, job_ids, jobs)
+    _insert_runs(session, shared, job_ids, jobs, numbers)
     write_events(session, experiment_id, 1, [Note(STATUS_CHANGED, "submitted", status=Status.QUEUED)])
     return get(session, experiment_id)
 
 
-def _run_rows(shared: dict[str, Any], jobs: Sequence[NewJob], job_ids: Sequence[UUID]) -> Iterator[dict[str, Any]]:
-    number = 0
-    for job, job_id in zip(jobs, job_ids, strict=True):
-        for column, spec in enumerate(job.specs):
-            yield {
-                **shared,
-                "id": new_id(),
-                "job_id": job_id,
-                "number": number,
-                "stack_index": column,
-                "variant": spec["variant"],
-                "spec": dict(spec),
-                "seed": spec.get("seed"),
-                "data_seed": spec.get("data_seed"),
-                "fold": spec.get("fold"),
-                "epochs": spec["epochs"],
-            }
-            number += 1
+def _numbers(jobs: Sequence[NewJob]) -> list[int]:
+    numbers: list[int] = []
+    for job in jobs:
+        through = range(len(numbers), len(numbers) + len(job.specs))
+        numbers += through if job.numbers is None else job.numbers
+    if sorted(numbers) != list(range(sum(len(job.specs) for job in jobs))):
+        raise ValueError("the numbers of an experiment's runs are 0, 1, … each once")
+    return numbers
+
+
+def _insert_jobs(session: Session, shared: dict[str, Any], job_ids: Sequence[UUID], jobs: Sequence[NewJob]) -> None:
+    columns = {"id": job_ids, "queue": [job.queue for job in jobs]}
+    insert_columns(session, Job, {**shared, "fence": 0, "claims": 0, "crashes": 0}, columns)
+
+
+def _insert_runs(
+    session: Session, shared: dict[str, Any], job_ids: Sequence[UUID], jobs: Sequence[NewJob], numbers: Sequence[int]
+) -> None:
+    specs = [spec for job in jobs for spec in job.specs]
+    columns = {
+        "id": [new_id() for _ in specs],
+        "job_id": [job_id for job_id, job in zip(job_ids, jobs, strict=True) for _ in job.specs],
+        "number": numbers,
+        "stack_index": [column for job in jobs for column in range(len(job.specs))],
+        "variant": [spec["variant"] for spec in specs],
+        "spec": specs,
+        "seed": [spec.get("seed") for spec in specs],
+        "data_seed": [spec.get("data_seed") for spec in specs],
+        "fold": [spec.get("fold") for spec in specs],
+        "epochs": [spec["epochs"] for spec in specs],
+    }
+    insert_columns(session, Run, {**shared, "cancel_requested": False, "epochs_done": 0}, columns)
 
 
 def get(session: Session, experiment_id: UUID, owner: str | None = None) -> Experiment:

@@ -13,8 +13,9 @@ from uuid import UUID
 from sqlalchemy import Row, func, update
 from sqlalchemy.orm import Session
 
+from store.bulk import insert_columns
 from store.clock import database_now, read_clock
-from store.statements import change, insert_rows
+from store.statements import change
 from store.status import FINAL, Status, combined
 from store.tables import Event, Experiment
 
@@ -29,7 +30,8 @@ CHECKPOINT_DAMAGED = "checkpoint_damaged"
 class Note:
     """One thing that happened: to a run (run_id), a job (only job_id) or the experiment (neither).
 
-    A change of status has the kind "status"; a run's names the status it had before.
+    A change of status has the kind "status". One that moves runs names the status they had before: a run's, or that of
+    a job with which `runs` of its runs moved, all at once and for the same reason, so that no note of each is needed.
     """
 
     kind: str
@@ -38,6 +40,17 @@ class Note:
     run_id: UUID | None = None
     status: Status | None = None
     before: Status | None = None
+    runs: int | None = None
+
+    @property
+    def moved(self) -> int:
+        """How many runs went from `before` to `status`."""
+        if self.before is None:
+            return 0
+        return 1 if self.runs is None else self.runs
+
+
+_TOLD = ("job_id", "run_id", "runs", "kind", "status", "reason")  # what an event takes from its note
 
 
 def record(session: Session, experiment_id: UUID, notes: Sequence[Note], *, epochs: int = 0) -> int:
@@ -59,33 +72,17 @@ def write_events(session: Session, experiment_id: UUID, seq: int, notes: Sequenc
     """Write the notes as events under this sequence number, in their order."""
     if not notes:
         return
-    now = read_clock(session)
-    insert_rows(
-        session,
-        Event,
-        [
-            {
-                "experiment_id": experiment_id,
-                "seq": seq,
-                "number": number,
-                "job_id": note.job_id,
-                "run_id": note.run_id,
-                "kind": note.kind,
-                "status": note.status,
-                "reason": note.reason,
-                "created_at": now,
-            }
-            for number, note in enumerate(notes)
-        ],
-    )
+    shared = {"experiment_id": experiment_id, "seq": seq, "created_at": read_clock(session)}
+    told = {name: [getattr(note, name) for note in notes] for name in _TOLD}
+    insert_columns(session, Event, shared, {"number": range(len(notes)), **told})
 
 
 def _moves(notes: Iterable[Note]) -> Counter[Status]:
     moves: Counter[Status] = Counter()
     for note in notes:
-        if note.run_id is not None and note.status is not None and note.before is not None:
-            moves[note.before] -= 1
-            moves[note.status] += 1
+        if note.status is not None and note.before is not None:
+            moves[note.before] -= note.moved
+            moves[note.status] += note.moved
     return moves
 
 
@@ -111,4 +108,4 @@ def _set_status(session: Session, experiment_id: UUID, status: Status) -> None:
 def _why(status: Status, notes: Sequence[Note]) -> str | None:
     if status in FINAL:
         return "its last run ended"
-    return next((note.reason for note in notes if note.run_id is not None and note.status is status), None)
+    return next((note.reason for note in notes if note.moved and note.status is status), None)

@@ -8,7 +8,6 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Row, func, select, update
 from sqlalchemy.orm import Session
 
-from store import runs
 from store.claiming import next_job
 from store.clock import database_now
 from store.errors import NotFound
@@ -17,10 +16,11 @@ from store.statements import change, fresh
 from store.status import Status
 from store.tables import Job, Run
 from store.transitions import (
-    CANCELLED_ON_REQUEST,
     Held,
+    cancel_asked,
     end_job_if_done,
-    move_runs,
+    end_runs_as,
+    move_together,
     put_back,
     update_held,
 )
@@ -31,13 +31,17 @@ EXPIRED_AT_ONCE = 100
 
 @dataclass(frozen=True)
 class ClaimedRun:
-    """A member of a claimed stack. Final members are members too: they keep their column and are masked."""
+    """A member of a claimed stack. Final members are members too: they keep their column and are masked.
+
+    Except those that took an earlier result (`reused`): they were never trained here, so the stack never had them.
+    """
 
     run_id: UUID
     index: int  # its column
     spec: dict[str, Any]
     stored_epoch: int  # the last one stored; 0 = none
     status: Status
+    reused: bool
 
 
 @dataclass(frozen=True)
@@ -67,13 +71,13 @@ def claim(
     row = _take_next(session, worker, queues, lease_seconds)
     if row is None:
         return None
-    notes = [Note(STATUS_CHANGED, f"claimed by {worker}", row.id, status=Status.RUNNING)]
+    moved = move_together(session, row.id, Status.QUEUED, Status.RUNNING)
+    notes = [Note(STATUS_CHANGED, f"claimed by {worker}", row.id, None, Status.RUNNING, Status.QUEUED, moved)]
     if row.device is None or row.device != device:
         notes += _moved_elsewhere(row, device, threads)
         change(session, update(Job).where(Job.id == row.id).values(device=device, threads=threads))
     else:
         threads = row.threads
-    notes += move_runs(session, row.id, Status.QUEUED, Status.RUNNING, f"claimed by {worker}")
     record(session, row.experiment_id, notes)
     return Claim(
         job_id=row.id,
@@ -84,11 +88,15 @@ def claim(
         device=device,
         threads=threads,
         claims=row.claims,
-        runs=tuple(
-            ClaimedRun(run.id, run.stack_index, run.spec, run.epochs_done, run.status)
-            for run in runs.of_job(session, row.id)
-        ),
+        runs=_members(session, row.id),
     )
+
+
+def _members(session: Session, job_id: UUID) -> tuple[ClaimedRun, ...]:
+    reused = Run.reused_from.is_not(None)
+    columns = (Run.id, Run.stack_index, Run.spec, Run.epochs_done, Run.status, reused)
+    query = select(*columns).where(Run.job_id == job_id).order_by(Run.stack_index)
+    return tuple(ClaimedRun(*row) for row in session.execute(query))
 
 
 def _take_next(session: Session, worker: str, queues: Sequence[str], lease_seconds: float) -> Row[Any] | None:
@@ -191,7 +199,7 @@ def _give_up(session: Session, held: Held, reason: str, crashes: int, notes: Ite
     error = {"kind": "crashed", "detail": detail}
     ended = [
         *notes,
-        *move_runs(session, held.job_id, Status.RUNNING, Status.CANCELLED, CANCELLED_ON_REQUEST, Run.cancel_requested),
-        *move_runs(session, held.job_id, Status.RUNNING, Status.FAILED, detail, error=error),
+        *cancel_asked(session, held.job_id),
+        *end_runs_as(session, held.job_id, Status.RUNNING, Status.FAILED, detail, error=error),
     ]
     record(session, held.experiment_id, ended + end_job_if_done(session, held.job_id))

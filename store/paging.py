@@ -1,10 +1,11 @@
 """Pages of lists that stay fast and miss nothing: each begins after the last row of the one before (keyset paging)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
+from sqlalchemy import Row as SelectedRow
 from sqlalchemy import Select, tuple_
 from sqlalchemy.orm import Session
 
@@ -21,6 +22,7 @@ class PageKey(NamedTuple):
 
 
 Row = TypeVar("Row", Experiment, Run)
+AnyRow = SelectedRow[*tuple[Any, ...]]
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,17 @@ class Filters:
 
 
 NO_FILTERS = Filters()
+
+
+def by_number(session: Session, query: Select[*tuple[Any, ...]], size: int) -> Iterator[Sequence[AnyRow]]:
+    """Yield the rows of a query on runs in order of `number`, which it selects: so many at a time, a query for each.
+
+    However many rows there are, only those of a batch are held.
+    """
+    last = -1
+    while batch := session.execute(query.where(Run.number > last).order_by(Run.number).limit(size)).all():
+        yield batch
+        last = batch[-1].number
 
 
 def read_page(

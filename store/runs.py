@@ -1,6 +1,7 @@
 """Reading runs, ending them, cancelling them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
 from typing import Any
 from uuid import UUID
 
@@ -10,12 +11,30 @@ from sqlalchemy.orm import Session
 from store.errors import AlreadyFinal, NotFound
 from store.filtering import narrowed
 from store.history import CANCEL_REQUESTED, Note, record
-from store.paging import NO_FILTERS, Filters, Page, PageKey, read_page
+from store.paging import NO_FILTERS, Filters, Page, PageKey, by_number, read_page
 from store.statements import change, fresh
 from store.status import FINAL, Status
 from store.tables import Experiment, Job, Run
-from store.transitions import CANCELLED_ON_REQUEST, Held, end_job_if_done, end_runs, lock_held, move_runs
+from store.transitions import CANCELLED_ON_REQUEST, Held, end_job_if_done, end_runs, end_runs_as, lock_held
 from store.transitions import Outcome as Outcome
+
+RESULTS_AT_ONCE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What a table of an experiment's results is made of."""
+
+    id: UUID
+    number: int
+    spec: dict[str, Any]
+    seed: int | None
+    data_seed: int | None
+    fold: int | None
+    status: Status
+    summary: dict[str, Any] | None
+    error: dict[str, Any] | None
+    reused_from: UUID | None
 
 
 def get(session: Session, run_id: UUID, owner: str | None = None) -> Run:
@@ -30,6 +49,17 @@ def get(session: Session, run_id: UUID, owner: str | None = None) -> Run:
 def of_job(session: Session, job_id: UUID) -> list[Run]:
     """Return the job's runs in the order of the stack's columns."""
     return fresh(session, select(Run).where(Run.job_id == job_id).order_by(Run.stack_index))
+
+
+def results(session: Session, experiment_id: UUID) -> Iterator[RunResult]:
+    """Yield how each run of the experiment stands, in order of number, holding 1,000 at a time.
+
+    The session has to stay open until the last. On SQLite all are of one moment; on PostgreSQL those of later batches
+    are as they are when their turn comes.
+    """
+    columns: list[Any] = [getattr(Run, field.name) for field in fields(RunResult)]
+    for batch in by_number(session, select(*columns).where(Run.experiment_id == experiment_id), RESULTS_AT_ONCE):
+        yield from (RunResult(*row) for row in batch)
 
 
 def page(
@@ -62,13 +92,14 @@ def finish(
     status: Status,
     summary: Mapping[str, Any],
     error: Mapping[str, Any] | None = None,
+    result_key: str | None = None,
 ) -> bool:
     """End a running run of the claimed job; return False when it was final already, which changes nothing.
 
     The job ends by itself with its last run, the experiment with its last job. Numbers that are not finite become null
-    in summary and error. Raises LeaseLost, and ValueError when the status is not a final one.
+    in summary and error. Raises LeaseLost, and ValueError as Outcome does.
     """
-    return run_id in finish_all(session, claim, [Outcome(run_id, status, summary, error)])
+    return run_id in finish_all(session, claim, [Outcome(run_id, status, summary, error, result_key)])
 
 
 def finish_all(session: Session, claim: Held, outcomes: Iterable[Outcome]) -> set[UUID]:
@@ -108,7 +139,7 @@ def cancel(session: Session, run_id: UUID, owner: str | None = None) -> Run:
 
 def request_cancel(session: Session, job_id: UUID, *conditions: ColumnExpressionArgument[bool]) -> list[Note]:
     """Cancel the job's queued runs that meet the conditions, mark its running ones; the caller holds the job."""
-    notes = move_runs(session, job_id, Status.QUEUED, Status.CANCELLED, CANCELLED_ON_REQUEST, *conditions)
+    notes = end_runs_as(session, job_id, Status.QUEUED, Status.CANCELLED, CANCELLED_ON_REQUEST, *conditions)
     if notes:
         notes += end_job_if_done(session, job_id)
     asked = (

@@ -1,13 +1,11 @@
 """Executing statements without the session's memory of earlier rows getting in between, and values fit to be stored."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from sqlalchemy import Delete, Result, Select, Update, insert
+from sqlalchemy import CursorResult, Delete, Result, Select, Update
 from sqlalchemy.orm import Session
-
-from store.tables import Base
 
 T = TypeVar("T")
 
@@ -17,15 +15,15 @@ def change(session: Session, statement: Update | Delete) -> Result[Any]:
     return session.execute(statement, execution_options={"synchronize_session": False})
 
 
+def count_changed(session: Session, statement: Update) -> int:
+    """Execute an UPDATE as `change` does; return how many rows it changed."""
+    result = change(session, statement)
+    return result.rowcount if isinstance(result, CursorResult) else 0
+
+
 def fresh(session: Session, query: Select[T]) -> list[T]:
     """Return the query's objects as the database has them now, even those the session has read before."""
     return list(session.scalars(query, execution_options={"populate_existing": True}))
-
-
-def insert_rows(session: Session, table: type[Base], rows: Sequence[Mapping[str, object]]) -> None:
-    """Insert the rows, which all have the same keys; columns left out take their defaults."""
-    # The ORM would leave out the keys that are None, and send rows with other keys in other statements.
-    session.execute(insert(table), rows, execution_options={"render_nulls": True})
 
 
 def finite(value: Any) -> Any:  # noqa: ANN401  any JSON value

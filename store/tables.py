@@ -17,6 +17,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     Uuid,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -31,6 +32,8 @@ _tags = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgres
 _status = Enum(
     Status, native_enum=False, length=16, create_constraint=False, values_callable=lambda kinds: [str(k) for k in kinds]
 )
+RESULT_KEY_LENGTH = 64  # a sha256 in hexadecimal
+_HAS_KEY = text("result_key IS NOT NULL")
 _STATUS_IS_KNOWN = "status IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')"
 
 
@@ -140,6 +143,8 @@ class Run(Base):
         Index(None, "created_at", "id"),
         Index(None, "owner", "created_at", "id"),
         Index(None, "status", "created_at", "id"),
+        # What a run's result is looked up by; most runs have no key for long, so they are not in it.
+        Index(None, "owner", "result_key", "id", sqlite_where=_HAS_KEY, postgresql_where=_HAS_KEY),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
@@ -160,6 +165,8 @@ class Run(Base):
     epochs_done: Mapped[int] = mapped_column(default=0)  # the last stored epoch
     summary: Mapped[Json | None]
     error: Mapped[Json | None]  # {"kind", "detail"}
+    result_key: Mapped[str | None] = mapped_column(String(RESULT_KEY_LENGTH))  # what a succeeded run is looked up by
+    reused_from: Mapped[UUID | None]  # the run whose result this is a copy of; that one may be gone since
 
     created_at: Mapped[float]
     started_at: Mapped[float | None]
@@ -221,7 +228,8 @@ class CheckpointChunk(Base):
 class Event(Base):
     """Something that happened to an experiment, one of its jobs (job_id) or one of its runs (run_id), and why.
 
-    `seq` is the experiment's at that moment; `number` orders what happened at once.
+    `seq` is the experiment's at that moment; `number` orders what happened at once. An event of a job with `runs` tells
+    of so many of its runs too: all that were not final yet became what the job became, together.
     """
 
     __tablename__ = "events"
@@ -231,6 +239,7 @@ class Event(Base):
     number: Mapped[int] = mapped_column(primary_key=True)
     job_id: Mapped[UUID | None]
     run_id: Mapped[UUID | None]
+    runs: Mapped[int | None]
     kind: Mapped[str] = mapped_column(String(40))
     status: Mapped[Status | None]
     reason: Mapped[str | None]

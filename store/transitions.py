@@ -16,17 +16,27 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, ColumnExpressionArgument, bindparam, delete, exists, func, select, update
+from sqlalchemy import ColumnElement, ColumnExpressionArgument, String, Uuid, delete, exists, func, select, update
 from sqlalchemy.orm import Session
+from sqlalchemy.types import TypeEngine
 
+from store.bulk import as_table
 from store.clock import database_now
 from store.errors import LeaseLost
 from store.history import STATUS_CHANGED, Note, record
-from store.statements import change, finite
+from store.statements import change, count_changed
 from store.status import FINAL, UNFINISHED, Status, combined
-from store.tables import Checkpoint, Job, Run
+from store.tables import RESULT_KEY_LENGTH, Checkpoint, Job, Run
 
 CANCELLED_ON_REQUEST = "its cancel was asked for"
+
+OUTCOME: Mapping[str, TypeEngine[Any]] = {
+    "run": Uuid(),
+    "status": Run.__table__.c.status.type,
+    "summary": Run.__table__.c.summary.type,
+    "error": Run.__table__.c.error.type,
+    "result_key": String(),
+}
 
 
 @dataclass(frozen=True)
@@ -46,17 +56,22 @@ class Held:
 class Outcome:
     """How a run ended: its final status, its summary metrics and, when it failed, {"kind", "detail"}.
 
-    Numbers that are not finite are stored as null. Raises ValueError when the status is not a final one.
+    Numbers that are not finite are stored as null. `result_key` is what later runs of the same owner look up a
+    succeeded run by (store.reuse); runs that ended otherwise keep none. Raises ValueError when the status is not a
+    final one or the key longer than 64 characters.
     """
 
     run_id: UUID
     status: Status
     summary: Mapping[str, Any]
     error: Mapping[str, Any] | None = None
+    result_key: str | None = None
 
     def __post_init__(self) -> None:
         if self.status not in FINAL:
             raise ValueError(f"a run cannot end as {self.status}")
+        if self.result_key is not None and len(self.result_key) > RESULT_KEY_LENGTH:
+            raise ValueError(f"a result key has at most {RESULT_KEY_LENGTH} characters")
 
     @property
     def reason(self) -> str | None:
@@ -65,10 +80,10 @@ class Outcome:
             return str(self.error["detail"])
         return CANCELLED_ON_REQUEST if self.status == Status.CANCELLED else None
 
-    def parameters(self) -> dict[str, object]:
-        """Return what `end_runs` writes."""
-        summary, error = finite(self.summary), finite(self.error)
-        return {"run": self.run_id, "new_status": self.status, "new_summary": summary, "new_error": error}
+    def row(self) -> tuple[object, ...]:
+        """Return what `end_runs` writes, as a row of `OUTCOME`."""
+        key = self.result_key if self.status == Status.SUCCEEDED else None
+        return (self.run_id, self.status, self.summary, self.error, key)
 
 
 def update_held(session: Session, held: Held, **values: object) -> None:
@@ -85,7 +100,7 @@ def lock_held(session: Session, held: Held) -> None:
         raise LeaseLost(f"Job {held.job_id} is no longer held under fence {held.fence}.")
 
 
-def move_runs(
+def end_runs_as(
     session: Session,
     job_id: UUID,
     before: Status,
@@ -94,38 +109,48 @@ def move_runs(
     *conditions: ColumnExpressionArgument[bool],
     **values: object,
 ) -> list[Note]:
-    """Move the job's runs that are `before` and meet the conditions to `status`; return a note for each that moved."""
-    if status is Status.RUNNING:
-        values["started_at"] = func.coalesce(Run.started_at, database_now())
-    elif status in FINAL:
-        values["finished_at"] = database_now()
+    """End the job's runs that are `before` and meet the conditions, as `status`; return a note for each that did."""
     statement = (
         update(Run)
         .where(Run.job_id == job_id, Run.status == before, *conditions)
-        .values(status=status, **values)
+        .values(status=status, finished_at=database_now(), **values)
         .returning(Run.id, Run.stack_index)
     )
     moved = sorted(change(session, statement).all(), key=lambda row: row.stack_index)
     return [Note(STATUS_CHANGED, reason, job_id, row.id, status, before) for row in moved]
 
 
-def end_runs(session: Session, job_id: UUID, outcomes: Iterable[Outcome]) -> list[Note]:
-    """End those of the runs that are running, each in its own way; return a note for each.
+def cancel_asked(session: Session, job_id: UUID) -> list[Note]:
+    """Cancel the job's running runs whose cancel was asked for; return a note for each."""
+    return end_runs_as(session, job_id, Status.RUNNING, Status.CANCELLED, CANCELLED_ON_REQUEST, Run.cancel_requested)
 
-    The caller holds the job, so what is found running here still is when one statement updates all of them.
+
+def move_together(session: Session, job_id: UUID, before: Status, status: Status) -> int:
+    """Move all of the job's runs that are `before` to `status`; return how many did, for the note of their job's move.
+
+    Of these moves a job's runs tell nothing of their own: one row for a stack, not one for each of a sweep's runs.
     """
+    started = {"started_at": func.coalesce(Run.started_at, database_now())} if status is Status.RUNNING else {}
+    statement = update(Run).where(Run.job_id == job_id, Run.status == before).values(status=status, **started)
+    return count_changed(session, statement)
+
+
+def end_runs(session: Session, job_id: UUID, outcomes: Iterable[Outcome]) -> list[Note]:
+    """End those of the job's runs that are running, each in its own way; return a note for each."""
     by_run = {outcome.run_id: outcome for outcome in outcomes}
-    running = select(Run.id).where(Run.job_id == job_id, Run.status == Status.RUNNING, Run.id.in_(by_run))
-    ending = [by_run[run_id] for run_id in session.scalars(running.order_by(Run.stack_index))]
+    if not by_run:
+        return []
+    given = as_table(session, OUTCOME, [outcome.row() for outcome in by_run.values()])
+    written = {name: given.c[name] for name in ("status", "summary", "error", "result_key")}
     statement = (
         update(Run)
-        .where(Run.id == bindparam("run"), Run.status == Status.RUNNING)
-        .values({name: bindparam(f"new_{name}") for name in ("status", "summary", "error")})
-        .values(finished_at=database_now())
+        .where(Run.id == given.c.run, Run.job_id == job_id, Run.status == Status.RUNNING)
+        .values(finished_at=database_now(), **written)
+        .returning(Run.id, Run.stack_index)
     )
-    if ending:
-        session.connection().execute(statement, [outcome.parameters() for outcome in ending])
-    return [Note(STATUS_CHANGED, end.reason, job_id, end.run_id, end.status, Status.RUNNING) for end in ending]
+    moved = sorted(change(session, statement).all(), key=lambda row: row.stack_index)
+    ends = [by_run[row.id] for row in moved]
+    return [Note(STATUS_CHANGED, end.reason, job_id, end.run_id, end.status, Status.RUNNING) for end in ends]
 
 
 def move_job(session: Session, job_id: UUID, before: Iterable[Status], status: Status, **values: object) -> bool:
@@ -139,14 +164,11 @@ def move_job(session: Session, job_id: UUID, before: Iterable[Status], status: S
 def put_back(session: Session, held: Held, reason: str, notes: Iterable[Note] = ()) -> None:
     """Return a held job to the queue: its running runs become queued, or cancelled where that was asked for."""
     lock_held(session, held)
-    moved = [
-        *notes,
-        *move_runs(session, held.job_id, Status.RUNNING, Status.CANCELLED, CANCELLED_ON_REQUEST, Run.cancel_requested),
-        *move_runs(session, held.job_id, Status.RUNNING, Status.QUEUED, reason),
-    ]
+    moved = [*notes, *cancel_asked(session, held.job_id)]
+    queued = move_together(session, held.job_id, Status.RUNNING, Status.QUEUED)
     moved += end_job_if_done(session, held.job_id)
     if move_job(session, held.job_id, [Status.RUNNING], Status.QUEUED, worker=None, lease_until=None):
-        moved.append(Note(STATUS_CHANGED, reason, held.job_id, status=Status.QUEUED))
+        moved.append(Note(STATUS_CHANGED, reason, held.job_id, None, Status.QUEUED, Status.RUNNING, queued))
     record(session, held.experiment_id, moved)
 
 

@@ -11,8 +11,8 @@ from api.negotiation import conditional, etag_of
 from api.responses import NOT_MODIFIED, problems
 from api.schemas import common, experiments, runs
 from api.strict_json import StrictRoute
+from api.submissions import Plan, live_workers, queue_of
 from api.version import VERSION
-from mlcore.spec import LinearSpec, MlpSpec, PolynomialSpec
 from store import experiments as stored
 from store import runs as stored_runs
 from store.clock import read_clock
@@ -53,24 +53,27 @@ def create_experiment(
 ) -> Response:
     """Submit an experiment: it waits in the queue, and a worker trains it.
 
-    The answer comes at once; follow `Location` until `status` is succeeded, failed or cancelled.
+    A grid, seeds, data seeds and folds make it a sweep of up to 100,000 runs; runs of one shape train together, as one
+    job. The answer comes at once; follow `Location` until `status` is succeeded, failed or cancelled.
     """
-    specs = submission.expand()
+    plan, queue = Plan.of(submission), queue_of(submission)
+    live = live_workers(database, queue, settings.worker_seen_seconds)
     if query.validate_only:
-        return _json(_validation(specs), 200)
-    job = stored.NewJob(_queue(submission), [spec.model_dump(mode="json") for spec in specs])
+        return _json(plan.validation(live), 200)
+    jobs = plan.jobs(queue)
     with database.write() as session:
         made = stored.create(
             session,
             request=posted,
             owner=owner,
-            jobs=[job],
+            jobs=jobs,
             code_version=VERSION,
             **submission.model_dump(include={"name", "tags", "note", "priority", "ephemeral"}),
         )
         waiting = place(session, made.id, worker_seconds=settings.worker_seen_seconds)
         answer = experiments.full(made, read_clock(session), waiting)
-    publisher.publish(job.queue)
+    for _ in range(min(len(jobs), max(live, 1))):  # a hint is enough for a worker to go on until nothing is left
+        publisher.publish(queue)
     return _json(answer, 202, {"Location": answer.links.self, "Retry-After": POLL_SECONDS})
 
 
@@ -111,7 +114,7 @@ def get_experiment(
 @router.get("/{experiment_id:uuid}/runs", responses=problems(404, 422))
 def list_experiment_runs(
     experiment_id: UUID,
-    query: Annotated[pages.PageQuery, Query()],
+    query: Annotated[pages.RunsQuery, Query()],
     request: Request,
     response: Response,
     database: DatabaseOf,
@@ -126,7 +129,7 @@ def list_experiment_runs(
             limit=query.page_size,
             experiment_id=experiment_id,
             after=pages.after(query),
-            filters=Filters(),
+            filters=Filters(status=query.status),
             newest_first=query.order_by == "-created_at",
         )
         now = read_clock(session)
@@ -147,20 +150,6 @@ def cancel_experiment(experiment_id: UUID, database: DatabaseOf, owner: Owner) -
         found = stored.cancel(session, experiment_id, owner)
         answer = experiments.full(found, read_clock(session), place(session, experiment_id))
     return _json(answer, 202, {"Location": answer.links.self, "Retry-After": POLL_SECONDS})
-
-
-def _queue(submission: experiments.ExperimentRequest) -> str:
-    # A worker with a GPU serves both queues, so `auto` waits where every worker looks.
-    return "gpu" if submission.device == "gpu" else "cpu"
-
-
-def _validation(specs: list[MlpSpec | PolynomialSpec | LinearSpec]) -> experiments.Validation:
-    return experiments.Validation(
-        runs=len(specs),
-        jobs=1,
-        epochs=sum(spec.epochs for spec in specs),
-        specs=[spec.model_dump(mode="json") for spec in specs],
-    )
 
 
 def _json(answer: common.Answer, status: int, headers: dict[str, Any] | None = None) -> Response:

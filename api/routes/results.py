@@ -1,16 +1,13 @@
 """What training gave: curves, weights, checkpoints."""
 
-from collections.abc import Sequence
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from api import checkpoints as kept
-from api import curve_answers, weights
-from api.curve_answers import Part
+from api import curve_answers, labels, summaries, sweep_curves, weights
 from api.dependencies import DatabaseOf, Owner
-from api.labels import describe
 from api.negotiation import conditional
 from api.responses import NOT_MODIFIED, formats, problems
 from api.schemas import results
@@ -19,12 +16,10 @@ from api.strict_json import StrictRoute
 from mlcore.spec import parse_run_spec
 from store import checkpoints, curves, experiments, runs
 from store.status import Status
-from store.tables import Run
 
 router = APIRouter(prefix="/v1", tags=["results"], route_class=StrictRoute)
 
-MOST_RUNS = 50
-"""Curves of that many runs in one answer; no eye tells more apart."""
+_ENDED = {Status.FAILED: " · failed", Status.CANCELLED: " · cancelled"}
 _CURVES = {
     **formats(
         csv="A column `epoch` and one per metric; empty where it was not measured.",
@@ -33,6 +28,24 @@ _CURVES = {
     ),
     **NOT_MODIFIED,
     **problems(404, 406, 422),
+}
+_ALL_CURVES = {
+    **_CURVES,
+    **formats(
+        csv="A row per run and epoch: number, run_id, the varied fields, seed, data_seed, fold, epoch, metrics. With "
+        "aggregate a row per group and epoch, and a column per metric and statistic.",
+        png="A line per group with the spread of its replicates as a band; beyond 12 groups a colour scale.",
+        svg="The same, scalable.",
+    ),
+}
+_SUMMARY = {
+    **_CURVES,
+    **formats(
+        csv="A row per configuration: its values, runs by status, and n, mean, std, ci_low, ci_high and left_out of "
+        "each metric.",
+        png="A heat-map over two fields of the grid, or means with their intervals along its only one.",
+        svg="The same, scalable.",
+    ),
 }
 
 
@@ -45,38 +58,57 @@ def get_run_curves(
         run = runs.get(session, run_id, owner)
         name = experiments.get(session, run.experiment_id).name
         curve = curves.read(session, run_id, query.after_epoch)
-    label, facts = _label(run), _facts(run)
-    head = {"run_id": str(run_id), "total_epochs": run.epochs}
+    spec = parse_run_spec(run.spec)
+    label, facts = labels.describe(spec), labels.facts(spec) + _ENDED.get(run.status, "")
     shown = curve_answers.Answer(
         name or label,
         facts if name is None else f"{label} · {facts}",
-        [Part(head, {}, label, curve)],
+        label,
+        {"run_id": run_id, "total_epochs": run.epochs},
+        curve,
         settled=run.status == Status.SUCCEEDED,
     )
     return curve_answers.answer(request, query, shown)
 
 
-@router.get("/experiments/{experiment_id:uuid}/curves", response_model=results.ExperimentCurves, responses=_CURVES)
+@router.get(
+    "/experiments/{experiment_id:uuid}/curves",
+    response_model=results.ExperimentCurves | results.AggregatedCurves,
+    responses=_ALL_CURVES,
+)
 def get_experiment_curves(
     experiment_id: UUID,
-    query: Annotated[results.CurveQuery, Query()],
+    query: Annotated[results.ExperimentCurveQuery, Query()],
     request: Request,
     database: DatabaseOf,
     owner: Owner,
 ) -> Response:
-    """The learning curves of an experiment's runs, the first 50 of them, in one answer or one picture."""
+    """The learning curves of all runs of an experiment: one entry each, or `aggregate`d over groups of them.
+
+    The formats but csv hold at most 8,000,000 numbers (aggregates count as four statistics); what asks for more gets a
+    422. csv without aggregate is streamed, whatever its size.
+    """
     with database.read() as session:
         experiment = experiments.get(session, experiment_id, owner)
-        page = runs.page(session, owner=owner, limit=MOST_RUNS, experiment_id=experiment_id, newest_first=False)
-        parts = [_part(run, curves.read(session, run.id, query.after_epoch)) for run in page.items]
-    shown = curve_answers.Answer(
-        experiment.name or parts[0].label,
-        _subtitle(page.items, named=experiment.name is not None),
-        parts,
-        around={"experiment_id": str(experiment_id), "runs_total": experiment.total_runs},
-        settled=experiment.status == Status.SUCCEEDED,
-    )
-    return curve_answers.answer(request, query, shown)
+    return sweep_curves.answer(request, sweep_curves.Asked(database, experiment, query))
+
+
+@router.get("/experiments/{experiment_id:uuid}/summary", response_model=results.Summary, responses=_SUMMARY)
+def get_experiment_summary(
+    experiment_id: UUID,
+    query: Annotated[results.SummaryQuery, Query()],
+    request: Request,
+    database: DatabaseOf,
+    owner: Owner,
+) -> Response:
+    """An experiment by configuration: mean, spread and 95 % confidence interval of each metric over its replicates.
+
+    With a validation set it also says which configuration to choose, with a request to train it on all data. json shows
+    `limit` configurations from `offset` on, whatever the number; csv has them all, a row each.
+    """
+    with database.read() as session:
+        experiment = experiments.get(session, experiment_id, owner)
+    return summaries.answer(request, summaries.Asked(database, experiment, query))
 
 
 @router.get("/runs/{run_id:uuid}/weights", responses=problems(404, 409, 422))
@@ -143,25 +175,3 @@ def get_run_checkpoint(
         )
     answer.headers["Content-Disposition"] = f'attachment; filename="{run_id}-epoch-{row.epoch}.safetensors"'
     return answer
-
-
-def _part(run: Run, curve: curves.Curve) -> Part:
-    label = _label(run)
-    head = {"run_id": str(run.id), "label": label, "status": run.status, "total_epochs": run.epochs}
-    return Part(head, {"run_id": str(run.id), "label": label}, label, curve)
-
-
-def _subtitle(shown: Sequence[Run], *, named: bool) -> str:
-    if len(shown) > 1:
-        return f"{len(shown)} runs"
-    return f"{_label(shown[0])} · {_facts(shown[0])}" if named else _facts(shown[0])
-
-
-def _label(run: Run) -> str:
-    return describe(parse_run_spec(run.spec))
-
-
-def _facts(run: Run) -> str:
-    spec = parse_run_spec(run.spec)
-    ended = {Status.FAILED: " · failed", Status.CANCELLED: " · cancelled"}.get(run.status, "")
-    return f"learning rate {spec.learning_rate:g}, batch size {spec.batch_size}, {spec.epochs} epochs{ended}"

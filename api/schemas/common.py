@@ -30,11 +30,9 @@ class Progress(Answer):
     eta_seconds: float | None = Field(None, description="Seconds left at the pace so far; null when nobody can tell.")
 
     @classmethod
-    def of(cls, done: int, epochs: int, now: float, started_at: float | None, finished_at: float | None) -> Self:
-        """Progress after `done` of `epochs`; the times are seconds by the database's clock."""
-        eta = None
-        if finished_at is None and started_at is not None and done > 0:
-            eta = round(max(now - started_at, 0.0) / done * (epochs - done), 1)
+    def of(cls, done: int, epochs: int, left: int, seconds: float | None) -> Self:
+        """Progress after `done` of `epochs` in so many seconds (None: it does not train), with `left` still to come."""
+        eta = round(max(seconds, 0.0) / done * left, 1) if seconds is not None and done > 0 else None
         return cls(epochs_done=done, epochs=epochs, fraction=done / epochs if epochs else 1.0, eta_seconds=eta)
 
 

@@ -58,13 +58,15 @@ class ExperimentLinks(Answer):
     self: str
     runs: str
     curves: str
+    summary: str
     cancel: str
 
     @classmethod
     def of(cls, experiment_id: UUID) -> Self:
         """The links of one experiment."""
         at = f"/v1/experiments/{experiment_id}"
-        return cls(self=at, runs=f"{at}/runs", curves=f"{at}/curves", cancel=f"{at}:cancel")
+        parts = ("runs", "curves", "summary")
+        return cls(self=at, cancel=f"{at}:cancel", **{part: f"{at}/{part}" for part in parts})
 
 
 class ExperimentSummary(Answer):
@@ -109,7 +111,14 @@ class Validation(Answer):
     runs: int = Field(description="Trainings.")
     jobs: int = Field(description="Units of queue work; runs of a job train together.")
     epochs: int = Field(description="Epochs over all runs.")
-    specs: list[dict[str, Any]] = Field(description="The resolved spec of each run, defaults filled in.")
+    workers: int = Field(description="Live workers that would take the jobs.")
+    estimated_seconds: float = Field(
+        description="Training time with these workers, or with one while there is none; from the sizes alone, for two "
+        "CPU cores each: an order of magnitude."
+    )
+    specs: list[dict[str, Any]] = Field(
+        description="The resolved specs of the first 100 runs, in the order of their numbers, defaults filled in."
+    )
 
 
 def summary(experiment: tables.Experiment, now: float) -> ExperimentSummary:
@@ -137,14 +146,21 @@ def _shared(experiment: tables.Experiment, now: float) -> dict[str, Any]:
         "priority": experiment.priority,
         "ephemeral": experiment.ephemeral,
         "runs": _counts(experiment),
-        "progress": Progress.of(
-            experiment.epochs_done, experiment.total_epochs, now, experiment.started_at, experiment.finished_at
-        ),
+        "progress": _progress(experiment, now),
         "created_at": when(experiment.created_at),
         "started_at": when(experiment.started_at),
         "finished_at": when(experiment.finished_at),
         "links": ExperimentLinks.of(experiment.id),
     }
+
+
+def _progress(experiment: tables.Experiment, now: float) -> Progress:
+    done, total = experiment.epochs_done, experiment.total_epochs
+    # What runs that failed or were cancelled have left out will never be trained.
+    unfinished = (experiment.queued + experiment.running) / max(experiment.total_runs, 1)
+    left = min(total - done, round(total * unfinished))
+    is_training = experiment.status == Status.RUNNING and experiment.started_at is not None
+    return Progress.of(done, total, left, now - (experiment.started_at or 0.0) if is_training else None)
 
 
 def _counts(experiment: tables.Experiment) -> RunCounts:

@@ -23,10 +23,11 @@ class RunProgress(Answer):
     @classmethod
     def of(cls, run: tables.Run, now: float) -> Self:
         """Progress of a run; `now` is the database's clock."""
-        progress = Progress.of(run.epochs_done, run.epochs, now, run.started_at, run.finished_at)
-        return cls(
-            epoch=run.epochs_done, epochs=run.epochs, fraction=progress.fraction, eta_seconds=progress.eta_seconds
-        )
+        done, epochs = run.epochs_done, run.epochs
+        is_training = run.status == Status.RUNNING and run.started_at is not None
+        seconds = now - (run.started_at or 0.0) if is_training else None
+        progress = Progress.of(done, epochs, epochs - done, seconds)
+        return cls(epoch=done, epochs=epochs, fraction=progress.fraction, eta_seconds=progress.eta_seconds)
 
 
 class Metric(Answer):
@@ -76,6 +77,9 @@ class RunSummary(Answer):
     experiment_id: UUID
     number: int = Field(description="Its place among the experiment's runs, from 0.")
     variant: str
+    seed: int = Field(description="Of initial weights, batch order and dropout masks.")
+    data_seed: int = Field(description="Of synthetic data, label noise, the choice of images and the split.")
+    fold: int | None = Field(description="Which part of a K-fold cross-validation it holds out, from 0.")
     label: str = Field(description="A short name for legends.")
     status: Status
     cancel_requested: bool = Field(description="A cancel was asked for; the run stops within seconds.")
@@ -84,6 +88,7 @@ class RunSummary(Answer):
     error: RunError | None
     metrics: dict[str, Metric] = Field(description="By name. While a run trains, only its own page has them.")
     reused: bool = Field(description="Whether an earlier, equal run answered this one.")
+    reused_from: UUID | None = Field(description="The run that trained it; it may have been deleted since.")
     created_at: Time
     started_at: Time | None
     finished_at: Time | None
@@ -121,6 +126,7 @@ def _shared(run: tables.Run, metrics: dict[str, Any], now: float) -> dict[str, A
         "experiment_id": run.experiment_id,
         "number": run.number,
         "variant": run.variant,
+        **{name: run.spec[name] for name in ("seed", "data_seed", "fold")},
         "label": describe(parse_run_spec(run.spec)),
         "status": run.status,
         "cancel_requested": run.cancel_requested,
@@ -128,7 +134,8 @@ def _shared(run: tables.Run, metrics: dict[str, Any], now: float) -> dict[str, A
         "progress": RunProgress.of(run, now),
         "error": run.error,
         "metrics": metrics,
-        "reused": False,
+        "reused": run.reused_from is not None,
+        "reused_from": run.reused_from,
         "created_at": when(run.created_at),
         "started_at": when(run.started_at),
         "finished_at": when(run.finished_at),

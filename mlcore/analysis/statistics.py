@@ -5,11 +5,9 @@ and are no independent repetitions (Bengio and Grandvalet 2004).
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-
-import numpy as np
-from scipy import stats
+from functools import cache
 
 CONFIDENCE = 0.95
 
@@ -31,19 +29,30 @@ class Estimate:
 
     @property
     def standard_error(self) -> float | None:
-        """Standard error of the mean."""
+        """Standard error of the mean; None where there is no spread to tell it from."""
         return None if self.std is None else self.std / math.sqrt(self.n)
 
 
-def estimate(values: Sequence[float]) -> Estimate:
-    """Estimate the mean of replicates with Student's t interval."""
-    finite = np.asarray([value for value in values if math.isfinite(value)])
-    left_out = len(values) - len(finite)
-    if not len(finite):
+def estimate(values: Iterable[float]) -> Estimate:
+    """Estimate the mean of replicates with Student's t interval (n - 1 degrees of freedom)."""
+    given = list(values)
+    # Not numpy: a summary makes many estimates of a few values each, where every call would cost more than the sum.
+    finite = [value for value in given if math.isfinite(value)]
+    n, left_out = len(finite), len(given) - len(finite)
+    if n == 0:
         return Estimate(0, None, None, None, None, left_out)
-    mean = float(finite.mean())
-    if len(finite) == 1:
+    mean = sum(value / n for value in finite)  # divided first: the sum of large values may not fit
+    if n == 1:
         return Estimate(1, mean, None, None, None, left_out)
-    std = float(finite.std(ddof=1))
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(finite) - 1)) * std / math.sqrt(len(finite))
-    return Estimate(len(finite), mean, std, mean - half, mean + half, left_out)
+    mean += sum(value - mean for value in finite) / n  # what rounding lost
+    std = math.sqrt(sum((value - mean) * (value - mean) for value in finite) / (n - 1))
+    half = _t_quantile(n - 1) * std / math.sqrt(n)
+    return Estimate(n, mean, std, mean - half, mean + half, left_out)
+
+
+@cache
+def _t_quantile(degrees: int) -> float:
+    """Return the upper quantile of Student's t that leaves out half of what CONFIDENCE leaves out."""
+    from scipy.special import stdtrit  # not scipy.stats, which costs 45 MB; and not before somebody asks
+
+    return float(stdtrit(degrees, (1 + CONFIDENCE) / 2))

@@ -1,102 +1,156 @@
-"""A sweep in a table: what each configuration gave over its replicates, and which one to choose. Torch-free."""
+"""A sweep in a table: what each configuration gave over its replicates, and which one to choose. Torch-free.
+
+Runs come in the order of their numbers, in which those of a configuration follow each other and in it the folds of a
+replicate. So one pass suffices, and no more than one configuration is held at a time.
+"""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby, pairwise
+from typing import Any, Final, Literal
+from uuid import UUID
 
 from mlcore.analysis.statistics import Estimate, estimate
+from mlcore.initialization import CLASSES, PIXELS
 from mlcore.spec import RunSpec, parse_run_spec
 
-REPEATED = ("seed", "data_seed", "fold")
-"""Fields in which the runs of a configuration differ."""
+Outcome = Literal["queued", "running", "succeeded", "failed", "diverged", "cancelled"]
+OUTCOMES: Final[tuple[Outcome, ...]] = ("queued", "running", "succeeded", "failed", "diverged", "cancelled")
+CHOSEN_BY: Final = "valid_loss"
+MOST_TRAIN: Final = 100_000  # examples of synthetic data that a spec may ask for
 
 
 @dataclass(frozen=True)
 class Result:
-    """A succeeded run: its resolved spec and the last value of each metric."""
+    """A run: who it is, its resolved spec, how it stands, and the last value of each metric once it has ended."""
 
+    run: UUID
     spec: Mapping[str, Any]
+    outcome: Outcome
     metrics: Mapping[str, float]
 
 
 @dataclass(frozen=True)
 class Configuration:
-    """A grid point: the values of the fields that vary, one of its resolved specs, and estimates by metric."""
+    """A grid point and what its runs gave.
 
+    `samples` has a value per metric and replicate: the mean over its folds. Replicates count when all their folds have
+    succeeded: the mean of some folds, or over those replicates that did not diverge by then, would flatter.
+    """
+
+    position: int
+    """Its place among the configurations, from 0."""
     values: dict[str, Any]
-    spec: dict[str, Any]
+    """The fields that vary."""
+    first: Result
+    """One of its runs, to speak for their spec."""
+    outcomes: Mapping[Outcome, int]
+    """How many of its runs stand how."""
     replicates: int
-    runs: int
-    metrics: dict[str, Estimate]
+    """How many have succeeded."""
+    samples: Mapping[str, Sequence[float]] = field(default_factory=dict)
+
+    def estimate(self, metric: str) -> Estimate:
+        """Estimate the mean of a metric over the replicates that have succeeded."""
+        return estimate(self.samples.get(metric, ()))
+
+
+def configurations(results: Iterable[Result], varied: Sequence[str]) -> Iterator[Configuration]:
+    """Sum runs up by the values of the varied fields; the runs are in the order of their numbers."""
+    by_values = groupby(results, lambda result: [result.spec.get(name) for name in varied])
+    for position, (values, members) in enumerate(by_values):
+        yield _configuration(position, dict(zip(varied, values, strict=True)), members)
+
+
+def _configuration(position: int, values: dict[str, Any], members: Iterable[Result]) -> Configuration:
+    outcomes: Counter[Outcome] = Counter()
+    samples: dict[str, list[float]] = {}
+    replicates, first = 0, None
+    for _, folds_ in groupby(members, lambda result: (result.spec["seed"], result.spec["data_seed"])):
+        folds = list(folds_)
+        first = first or folds[0]
+        outcomes.update(fold.outcome for fold in folds)
+        if all(fold.outcome == "succeeded" for fold in folds):
+            replicates += 1
+            for name in folds[0].metrics:
+                samples.setdefault(name, []).append(_mean_over_folds(folds, name))
+    assert first is not None  # noqa: S101  groupby yields no empty groups
+    return Configuration(position, values, first, outcomes, replicates, samples)
+
+
+def _mean_over_folds(folds: Sequence[Result], name: str) -> float:
+    return sum(fold.metrics.get(name, math.nan) / len(folds) for fold in folds)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What a choice needs to know of a configuration."""
+
+    position: int
+    values: dict[str, Any]
+    run: UUID
+    """One of its runs, whose spec is the configuration's."""
+    mean: float
+    """What it is ranked by."""
+    estimate: Estimate
+    complexity: tuple[float, ...]
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The configuration with the lowest mean of a metric, and the simplest one that is as good within its error.
+    """The configuration with the lowest mean validation loss, and the simplest one that is as good within its error.
 
-    Positions in the list of configurations. `neighbour` is the one-standard-error rule's (Breiman et al. 1984): the
-    simplest whose mean is at most one standard error of the winner above the winner's; it may be the winner.
+    `neighbour` is the one-standard-error rule's (Breiman et al. 1984): the simplest whose mean is at most one standard
+    error of the winner above the winner's; it may be the winner. None where a single replicate tells no error.
     """
 
-    metric: str
-    winner: int
-    neighbour: int
+    winner: Candidate
+    neighbour: Candidate | None
 
 
-def summarize(results: Iterable[Result], varied: Sequence[str]) -> list[Configuration]:
-    """Sum results up by the values of the varied fields, in the order in which these first appear."""
-    groups: dict[str, list[Result]] = {}
-    for result in results:
-        groups.setdefault(repr([result.spec.get(field) for field in varied]), []).append(result)
-    return [_configuration(members, varied) for members in groups.values()]
+def candidate(configuration: Configuration) -> Candidate | None:
+    """Return the configuration as one to choose, or None when it is none.
 
-
-def _configuration(members: list[Result], varied: Sequence[str]) -> Configuration:
-    spec = dict(members[0].spec)
-    replicates: dict[tuple[Any, Any], list[Result]] = {}
-    for member in members:
-        replicates.setdefault((member.spec["seed"], member.spec["data_seed"]), []).append(member)
-    names = dict.fromkeys(name for member in members for name in member.metrics)
-    return Configuration(
-        values={field: spec.get(field) for field in varied},
-        spec=spec,
-        replicates=len(replicates),
-        runs=len(members),
-        metrics={name: estimate([_mean_over_folds(folds, name) for folds in replicates.values()]) for name in names},
-    )
-
-
-def _mean_over_folds(folds: list[Result], name: str) -> float:
-    values = [fold.metrics.get(name, math.nan) for fold in folds]
-    return sum(values) / len(values)
-
-
-def choose(configurations: Sequence[Configuration]) -> Choice | None:
-    """Choose by mean validation loss; None where no configuration has one. The test set is not for choosing."""
-    metric = "valid_loss"
-    means = {position: one.metrics[metric].mean for position, one in enumerate(configurations) if metric in one.metrics}
-    known = {position: mean for position, mean in means.items() if mean is not None}
-    if not known:
+    It needs a validation loss, and no run that failed or diverged: its mean would be over the lucky ones. The test set
+    is not for choosing.
+    """
+    said = configuration.estimate(CHOSEN_BY)
+    lost = configuration.outcomes.get("failed", 0) + configuration.outcomes.get("diverged", 0) + said.left_out
+    if lost or said.mean is None:
         return None
-    winner = min(known, key=lambda position: known[position])
-    bound = known[winner] + (configurations[winner].metrics[metric].standard_error or 0.0)
-    as_good = [position for position, mean in known.items() if mean <= bound]
-    neighbour = min(as_good, key=lambda position: (*_complexity(configurations[position].spec), known[position]))
-    return Choice(metric, winner, neighbour)
+    first = configuration.first
+    return Candidate(configuration.position, configuration.values, first.run, said.mean, said, complexity(first.spec))
 
 
-def _complexity(spec: Mapping[str, Any]) -> tuple[float, ...]:
-    """Order specs from simple to complex: fewer parameters, then stronger decay, then more dropout."""
-    return (
-        spec.get("degree", 0),
-        sum(spec.get("hidden", ())),
-        -spec["weight_decay"],
-        -sum(spec.get("dropout", ())),
-    )
+def choose(candidates: Iterable[Candidate | None]) -> Choice | None:
+    """Choose among the configurations that are candidates; None where there is none. Of equal ones the first wins."""
+    listed = [one for one in candidates if one is not None]
+    if not listed:
+        return None
+    winner = min(listed, key=lambda one: one.mean)
+    error = winner.estimate.standard_error
+    if error is None:
+        return Choice(winner, None)
+    as_good = [one for one in listed if one.mean <= winner.mean + error]
+    return Choice(winner, min(as_good, key=lambda one: (*one.complexity, one.mean)))
 
 
-def refit(configuration: Configuration) -> RunSpec:
+def complexity(spec: Mapping[str, Any]) -> tuple[float, ...]:
+    """Order specs from simple to complex.
+
+    Linear models come before others, then it is fewer parameters, stronger decay, more dropout and fewer epochs.
+    """
+    inputs, hidden = spec.get("degree", spec.get("n_inputs")), spec.get("hidden", ())
+    sizes = [PIXELS, *hidden, CLASSES] if inputs is None else [inputs, 1]
+    parameters = sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise(sizes))
+    return (len(hidden) > 0, parameters, -spec["weight_decay"], -sum(spec.get("dropout", ())), spec["epochs"])
+
+
+def refit(spec: Mapping[str, Any]) -> RunSpec:
     """Return the spec that trains a configuration on all data: what was held out joins the training examples."""
-    spec = {name: value for name, value in configuration.spec.items() if name not in ("fold", "folds")}
-    return parse_run_spec(spec | {"n_train": spec["n_train"] + spec["n_valid"], "n_valid": 0})
+    whole = {name: value for name, value in spec.items() if name not in ("fold", "folds")}
+    most = spec["n_train"] + spec["n_valid"]  # of images there are always as many
+    n_train = most if spec["variant"] == "mlp" else min(most, MOST_TRAIN)
+    return parse_run_spec(whole | {"n_train": n_train, "n_valid": 0})

@@ -1,5 +1,6 @@
 """What tests of the API do again and again: submit over HTTP, and train through the store as a worker would."""
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID
@@ -7,15 +8,19 @@ from uuid import UUID
 import numpy as np
 from fastapi.testclient import TestClient
 from safetensors.numpy import save
+from sqlalchemy import update
 
+from api import curves
 from store import checkpoints, flushes, jobs, runs, workers
-from store.curves import Segment
+from store.curves import Curve, Segment
 from store.engine import Database
 from store.jobs import Claim
 from store.status import Status
+from store.tables import Run
 
 LEASE = 60.0
 Values = list[float]
+Metrics = Mapping[str, Sequence[float] | np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -43,19 +48,23 @@ class Service:
         assert answer.status_code == 200, answer.text
         return answer.json()
 
-    def heartbeat(self, *queues: str) -> None:
+    def heartbeat(self, *queues: str, name: str = "slot-1") -> None:
         """Say that a worker lives."""
         with self.database.write() as session:
             workers.heartbeat(
-                session, name="slot-1", pid=1, hostname="here", queues=queues or ("cpu",), device="cpu", threads=1
+                session, name=name, pid=1, hostname="here", queues=queues or ("cpu",), device="cpu", threads=1
             )
 
     def claim(self) -> Claim:
         """Take up the next job."""
-        with self.database.write() as session:
-            claim = jobs.claim(session, worker="slot-1", queues=("cpu",), lease_seconds=LEASE, device="cpu", threads=2)
+        claim = self.try_claim()
         assert claim is not None
         return claim
+
+    def try_claim(self) -> Claim | None:
+        """Take up the next job, if there is one."""
+        with self.database.write() as session:
+            return jobs.claim(session, worker="slot-1", queues=("cpu",), lease_seconds=LEASE, device="cpu", threads=2)
 
     def store(self, claim: Claim, epochs: list[int], **metrics: Values) -> None:
         """Store epochs of the claim's first run."""
@@ -84,6 +93,34 @@ class Service:
         with self.database.write() as session:
             assert runs.finish(session, claim, claim.runs[0].run_id, status, summary or {}, error)
 
+    def end(self, claim: Claim, ends: Mapping[UUID, str]) -> None:
+        """End some runs of the claim, without metrics."""
+        with self.database.write() as session:
+            runs.finish_all(session, claim, [runs.Outcome(run_id, Status(end), {}) for run_id, end in ends.items()])
+
+    def mark_reused(self, run_id: str, earlier: UUID) -> None:
+        """Let a run have the result of an earlier one."""
+        with self.database.write() as session:
+            session.execute(update(Run).where(Run.id == UUID(run_id)).values(reused_from=earlier))
+
+    def train(
+        self, curve_of: Callable[[dict[str, Any]], Metrics], outcome_of: Callable[[dict[str, Any]], str] | None = None
+    ) -> None:
+        """Train all that waits: each run gets the metrics that its spec has here, from epoch 1 on, and ends.
+
+        `outcome_of` says how: succeeded, failed, diverged, cancelled (each with its curve), or running.
+        """
+        while (claim := self.try_claim()) is not None:
+            segments = {run.run_id: _segment(run.run_id, curve_of(run.spec)) for run in claim.runs}
+            ends = {run.run_id: "succeeded" if outcome_of is None else outcome_of(run.spec) for run in claim.runs}
+            with self.database.write() as session:
+                flushes.write(session, claim, [one for one in segments.values() if len(one.epochs)], LEASE)
+                runs.finish_all(
+                    session,
+                    claim,
+                    [_outcome(segments[run_id], end) for run_id, end in ends.items() if end != "running"],
+                )
+
     def trained(self, spec: dict[str, Any], tensors: dict[str, np.ndarray], **envelope: Any) -> UUID:
         """A run that has succeeded after two epochs, with these weights as its last and best."""
         self.submit(spec, **envelope)
@@ -94,6 +131,18 @@ class Service:
         summary = {"test_loss": {"last": 2.0, "min": 2.0, "min_epoch": 2, "max": 4.0}}
         self.finish(claim, summary=summary)
         return claim.runs[0].run_id
+
+
+def _segment(run_id: UUID, metrics: Metrics) -> Segment:
+    series = {name: np.asarray(values, np.float64) for name, values in metrics.items()}
+    return Segment(run_id, np.arange(1, len(next(iter(series.values()), ())) + 1), series)
+
+
+def _outcome(segment: Segment, end: str) -> runs.Outcome:
+    status = Status.FAILED if end == "diverged" else Status(end)
+    error = {"kind": "diverged" if end == "diverged" else "crashed", "detail": "It ended early."}
+    summary = curves.metrics(Curve(segment.epochs, dict(segment.metrics)))
+    return runs.Outcome(segment.run_id, status, summary, error if status == Status.FAILED else None)
 
 
 def problem(answer: Any, status: int, slug: str) -> dict[str, Any]:

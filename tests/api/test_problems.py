@@ -143,21 +143,6 @@ def test_unknown_fields_and_variants_list_what_is_allowed(
 @pytest.mark.parametrize(
     ("envelope", "pointer"),
     [
-        ({"grid": {"weight_decay": [0, 3]}}, "/grid"),
-        ({"seeds": 10}, "/seeds"),
-        ({"data_seeds": [0, 1]}, "/data_seeds"),
-        ({"folds": 5}, "/folds"),
-    ],
-)
-def test_what_is_not_there_yet_says_so(client: TestClient, envelope: dict[str, Any], pointer: str) -> None:
-    found = errors(client, {"variant": "linear"}, **envelope)
-    assert set(found) == {pointer}
-    assert "not available yet" in found[pointer]
-
-
-@pytest.mark.parametrize(
-    ("envelope", "pointer"),
-    [
         ({"name": ""}, "/name"),
         ({"name": 3}, "/name"),
         ({"tags": {"a b": "x"}}, "/tags/a b"),

@@ -128,18 +128,6 @@ def test_curves_have_an_etag_in_every_format_and_settle_when_the_run_is_done(ser
     assert len(tags) == 4
 
 
-def test_an_experiment_shows_the_curves_of_its_runs(service: Service) -> None:
-    training(service, name="Normal fit")
-    experiment = service.get("/v1/experiments")["items"][0]
-    found = service.get(experiment["links"]["curves"])
-    assert (found["experiment_id"], found["runs_total"]) == (experiment["id"], 1)
-    assert found["runs"][0]["epochs"] == [1, 2, 3, 4, 5, 6]
-    assert (found["runs"][0]["label"], found["runs"][0]["status"]) == ("polynomial, degree 3", "running")
-    table = service.client.get(experiment["links"]["curves"], params={"format": "csv"}).text
-    assert table.splitlines()[0] == "run_id,label,epoch,train_loss,test_loss"
-    assert service.client.get(experiment["links"]["curves"], params={"format": "png"}).content.startswith(PNG)
-
-
 def test_learned_weights_stand_beside_the_true_ones(service: Service) -> None:
     run_id = service.trained(
         {"variant": "polynomial", "degree": 4}, {"layers.0.weight": np.array([[5, 1, -3, 5, 0.0]])}

@@ -62,6 +62,9 @@ def test_resolved_runs_survive_json() -> None:
         ({"grid": {"weight_decay": []}}, "/grid/weight_decay", "at least one"),
         ({"grid": {"weight_decay": [0, -1]}}, "/grid/weight_decay/1", "greater than or equal to 0"),
         ({"grid": {"weight_decay": [0, "3"]}}, "/grid/weight_decay/1", "valid number"),
+        ({"grid": {"lambda": [0, -1]}}, "/grid/lambda/1", "greater than or equal to 0"),
+        ({"grid": {"a/b~": [1]}}, "/grid/a~1b~0", "no field of linear"),
+        ({"spec": {"variant": "linear", "seed": 2**53 - 2}, "seeds": 3}, "/seeds", "largest seed"),
         ({"grid": {"weight_decay": [0, 1, 0.0]}}, "/grid", "same run"),
         ({"grid": {"weight_decay": [0], "lambda": [1]}}, "/grid/lambda", "once"),
         ({"grid": {"init": [{"scheme": "normal"}, {"scheme": "normal", "std": 0.01}]}}, "/grid", "same run"),
@@ -78,6 +81,19 @@ def test_what_makes_no_runs_is_named(experiment: dict[str, Any], pointer: str, w
     with pytest.raises(NotExpandable, match=words) as caught:
         runs_of(**experiment)
     assert caught.value.pointer == pointer
+
+
+@pytest.mark.parametrize(
+    ("experiment", "kept"),
+    [
+        ({"seeds": 100}, "last_and_best"),
+        ({"seeds": 101}, "last"),
+        ({"seeds": 101, "spec": {"variant": "linear", "keep_checkpoints": "last_and_best"}}, "last_and_best"),
+        ({"seeds": 101, "grid": {"keep_checkpoints": ["none"]}}, "none"),
+    ],
+)
+def test_many_runs_keep_their_last_weights_only_unless_asked(experiment: dict[str, Any], kept: str) -> None:
+    assert {run.keep_checkpoints for run in runs_of(**experiment)} == {kept}
 
 
 def test_a_hundred_thousand_runs_are_not_too_many() -> None:

@@ -1,0 +1,64 @@
+# epochd: `make` lists what there is. Needs Python 3.11 or newer (PYTHON=… chooses one) and a package registry that pip reaches.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+DATA ?= var
+ARGS ?=
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.PHONY: help
+help:  ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 14
+
+.PHONY: demo
+demo: $(INSTALLED)  ## Train the chapter's examples through a service of its own and show what comes out
+	$(BIN)/epochd demo $(ARGS)
+
+.PHONY: up
+up: $(INSTALLED)  ## Serve at 127.0.0.1:8000 until Ctrl-C; DATA=… is its data folder, ARGS=… goes to `epochd up`
+	-@$(BIN)/python -m mlcore.data.fashion_mnist --root '$(DATA)'
+	@exec $(BIN)/epochd up --data '$(DATA)' $(ARGS)
+
+.PHONY: data
+data: $(INSTALLED)  ## Fetch Fashion-MNIST into the data folder, or verify what is there
+	$(BIN)/python -m mlcore.data.fashion_mnist --root '$(DATA)'
+
+.PHONY: install
+install: $(INSTALLED)  ## Make .venv with everything; does nothing when it is up to date
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "epochd needs Python 3.11 or newer; $(PYTHON) is not there (PYTHON=… chooses another)"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "epochd needs Python 3.11 or newer; $(PYTHON) is " + sys.version.split()[0] + " (PYTHON=… chooses another)")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "installing into .venv; the first time takes a while"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[server,dev]'
+	@touch $@
+
+.PHONY: test
+test: $(INSTALLED)  ## Run the tests; ARGS=… goes to pytest
+	$(BIN)/pytest -q $(ARGS)
+
+.PHONY: lint
+lint: $(INSTALLED)  ## Check style, format, types and the import contracts
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.PHONY: format
+format: $(INSTALLED)  ## Format the code and mend what ruff can mend
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+.PHONY: constraints
+constraints: $(INSTALLED)  ## Write the versions that are installed to constraints.txt, without local build suffixes
+	$(BIN)/python -m pip freeze --all --exclude pip --exclude epochd | sed -E 's/\+[^ ]*$$//' > constraints.new
+	mv constraints.new constraints.txt
+	@touch $(INSTALLED)
+
+.PHONY: clean
+clean:  ## Remove .venv, caches and build products; the data folder stays
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist *.egg-info
+	find . -name __pycache__ -type d -not -path './var/*' -prune -exec rm -rf {} +

@@ -1,0 +1,153 @@
+"""An experiment by configuration: estimates over replicates, and which configuration to choose."""
+
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import cast
+
+from fastapi import Request, Response
+
+from api import labels, tables
+from api.axes import METRICS, Axes
+from api.curve_answers import FORMATS
+from api.negotiation import MEDIA_TYPES, choose, conditional, weak_etag
+from api.schemas import common, results
+from api.schemas.results import SummaryQuery
+from api.streaming import chunks
+from mlcore.analysis import summary
+from mlcore.analysis.statistics import Estimate
+from mlcore.analysis.summary import OUTCOMES, Candidate, Choice, Configuration, Outcome, Result
+from store import runs
+from store.engine import Database
+from store.status import Status
+from store.tables import Experiment
+
+NO_VALIDATION = (
+    "No run has a validation set, and the test set is not for choosing: what it has chosen it can no longer judge. "
+    "Set n_valid, or folds."
+)
+NOT_YET = "No configuration has a valid_loss and no failed or diverged run, up to now."
+NO_REPLICATES = "There is one replicate, which has no standard error: repeat with seeds or data_seeds for a neighbour."
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is wanted of an experiment's summary, and how to get at it."""
+
+    database: Database
+    experiment: Experiment
+    query: SummaryQuery
+
+    @cached_property
+    def axes(self) -> Axes:
+        """What varies in the experiment."""
+        return Axes.of(self.experiment)
+
+    def read(self) -> Iterator[Configuration]:
+        """The configurations in the order of the grid, one at a time."""
+        with self.database.read() as session:
+            found = (_result(run) for run in runs.results(session, self.experiment.id))
+            yield from summary.configurations(found, list(self.axes.grid))
+
+
+def _result(run: runs.RunResult) -> Result:
+    last = {name: float("nan") if said["last"] is None else said["last"] for name, said in (run.summary or {}).items()}
+    return Result(run.id, run.spec, _outcome(run), last)
+
+
+def _outcome(run: runs.RunResult) -> Outcome:
+    if run.status == Status.FAILED and (run.error or {}).get("kind") == "diverged":
+        return "diverged"
+    return cast("Outcome", str(run.status))
+
+
+def answer(request: Request, asked: Asked) -> Response:
+    """The summary in the format the client asked for; raises Problem 406, and 422 for axes that are none."""
+    form = choose(request, asked.query.format, FORMATS)
+    experiment = asked.experiment
+    etag = weak_etag(form, "summary", experiment.id, experiment.seq, experiment.name, asked.query.model_dump())
+    settled = experiment.status == Status.SUCCEEDED
+    return conditional(request, etag, lambda: _written(asked, form), MEDIA_TYPES[form], settled=settled)
+
+
+def _written(asked: Asked, form: str) -> bytes | Generator[bytes, None, None]:
+    if form == "csv":
+        return chunks(_csv(asked))
+    if form == "json":
+        return common.dump(_document(asked))
+    from api import summary_pictures
+
+    return summary_pictures.draw(asked, form)
+
+
+def _document(asked: Asked) -> results.Summary:
+    first, after = asked.query.offset, asked.query.offset + asked.query.limit
+    shown: list[results.Configuration] = []
+    candidates: list[Candidate | None] = []
+    for configuration in asked.read():
+        if first <= configuration.position < after:
+            shown.append(_configuration(configuration))
+        if asked.axes.validated:
+            candidates.append(summary.candidate(configuration))
+        elif configuration.position >= after:
+            break
+    choice = summary.choose(candidates)
+    return results.Summary(
+        experiment_id=asked.experiment.id,
+        varied=list(asked.axes.grid),
+        configurations_total=asked.axes.points,
+        offset=first,
+        configurations=shown,
+        winner=choice and _chosen(asked, choice.winner),
+        neighbour=choice and choice.neighbour and _chosen(asked, choice.neighbour),
+        remark=_remark(asked, choice),
+    )
+
+
+def _configuration(configuration: Configuration) -> results.Configuration:
+    counts = {name: configuration.outcomes.get(name, 0) for name in OUTCOMES}
+    return results.Configuration(
+        number=configuration.position,
+        label=labels.point(configuration.values) or "all runs",
+        values=configuration.values,
+        runs=results.OutcomeCounts(total=sum(counts.values()), **counts),
+        replicates=configuration.replicates,
+        metrics={name: _estimate(configuration.estimate(name)) for name in METRICS if name in configuration.samples},
+    )
+
+
+def _estimate(found: Estimate) -> results.Estimate:
+    return results.Estimate(
+        n=found.n, mean=found.mean, std=found.std, ci_low=found.low, ci_high=found.high, left_out=found.left_out
+    )
+
+
+def _chosen(asked: Asked, one: Candidate) -> results.Chosen:
+    with asked.database.read() as session:
+        spec = runs.get(session, one.run).spec
+    return results.Chosen(
+        number=one.position,
+        label=labels.point(one.values) or "all runs",
+        values=one.values,
+        valid_loss=_estimate(one.estimate),
+        refit=results.Refit(spec=summary.refit(spec).model_dump(mode="json")),
+    )
+
+
+def _remark(asked: Asked, choice: Choice | None) -> str | None:
+    if not asked.axes.validated:
+        return NO_VALIDATION
+    if choice is None:
+        return NOT_YET
+    return NO_REPLICATES if choice.neighbour is None else None
+
+
+def _csv(asked: Asked) -> Iterator[bytes]:
+    statistics = ("n", "mean", "std", "ci_low", "ci_high", "left_out")
+    metrics: Sequence[str] = asked.axes.metrics
+    columns = [f"{metric}_{name}" for metric in metrics for name in statistics]
+    yield tables.row(["number", *asked.axes.grid, *OUTCOMES, "replicates", *columns])
+    for one in asked.read():
+        counts = [one.outcomes.get(name, 0) for name in OUTCOMES]
+        found = [getattr(_estimate(one.estimate(metric)), name) for metric in metrics for name in statistics]
+        yield tables.row([one.position, *one.values.values(), *counts, one.replicates, *found])

@@ -1,0 +1,250 @@
+"""A sweep as one picture: a heat-map over two fields of its grid, or values with their intervals along one."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from api import labels
+from api.figures import (
+    COLOURS,
+    DECADES_FOR_LOG,
+    GREY,
+    LARGEST,
+    STYLES,
+    PictureFormat,
+    drawable,
+    entitle,
+    picture,
+)
+from api.group_figures import color_map, distinct
+from mlcore.analysis.statistics import Estimate
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
+
+Values = npt.NDArray[np.float64]
+MOST_ANNOTATED: Final = 240
+MOST_TICKS: Final = 24
+MOST_MARKED: Final = 60
+"""Points along an axis that are drawn one by one."""
+ASIDE: Final = 0.1
+LONGEST_TICK: Final = 14
+LOST: Final = "#D9D9D9"
+
+
+@dataclass(frozen=True)
+class Point:
+    """A configuration in a picture: its values of the fields that span it, and what is shown of it."""
+
+    at: tuple[Any, ...]
+    estimates: Mapping[str, Estimate]
+    """By metric; without any when no replicate has succeeded."""
+    lost: bool = False
+    """Whether none ever will: all have failed or diverged."""
+    mark: str | None = None
+    """What it is marked as: `winner`."""
+
+
+def heat_map(
+    title: str,
+    subtitle: str,
+    fields: Sequence[str],
+    metric: str,
+    points: Sequence[Point],
+    format: PictureFormat,  # noqa: A002
+) -> bytes:
+    """Draw a metric over two fields, x first; of several points in a cell the best one shows."""
+    return picture(lambda figure: _heat_map(figure, title, subtitle, fields, metric, points), format)
+
+
+def _heat_map(
+    figure: "Figure", title: str, subtitle: str, fields: Sequence[str], metric: str, points: Sequence[Point]
+) -> None:
+    columns, rows = (distinct([point.at[axis] for point in points]) for axis in (0, 1))
+    values, lost, marked = _cells(points, list(columns), list(rows), metric)
+    width, height = (min(max(3.2 + 0.62 * len(columns), 7.2), 14), min(max(2.0 + 0.42 * len(rows), 4.2), 10))
+    figure.set_size_inches(width, height)
+    axes = figure.subplots()
+    image = axes.imshow(values, origin="lower", aspect="auto", cmap=color_map(), norm=_norm(values))
+    axes.set_facecolor("white")
+    axes.imshow(_masked(lost), origin="lower", aspect="auto", cmap=_one_colour(LOST), interpolation="nearest")
+    _ticks(axes, fields, [list(columns.values()), list(rows.values())])
+    bar = figure.colorbar(image, ax=axes, pad=0.02, aspect=30)
+    bar.outline.set_visible(False)
+    bar.set_label(labels.name(metric))
+    if values.size <= MOST_ANNOTATED:
+        _annotate(axes, image, values, lost)
+    _mark(axes, marked)
+    entitle(figure, title, subtitle)
+    if lost.any():
+        figure.supxlabel("grey: no run has succeeded", fontsize=9, color=GREY)
+
+
+def _cells(
+    points: Sequence[Point], columns: Sequence[str], rows: Sequence[str], metric: str
+) -> tuple[Values, npt.NDArray[np.bool_], list[tuple[int, int]]]:
+    """The best mean of each cell [rows, columns], NaN where there is none; which cells are lost; which are marked."""
+    values = np.full((len(rows), len(columns)), np.nan)
+    lost = np.ones(values.shape, bool)
+    better = np.fmax if is_better_high(metric) else np.fmin
+    across, down = ({key: place for place, key in enumerate(keys)} for keys in (columns, rows))
+    marked = []
+    for point in points:
+        cell = down[repr(point.at[1])], across[repr(point.at[0])]
+        found = point.estimates.get(metric)
+        mean = np.nan if found is None or found.mean is None else found.mean
+        values[cell] = better(values[cell], mean if abs(mean) < LARGEST else np.nan)
+        lost[cell] &= point.lost
+        if point.mark is not None:
+            marked.append(cell)
+    return values, lost & np.isnan(values), marked
+
+
+def is_better_high(metric: str) -> bool:
+    """Whether more of a metric is better."""
+    return metric.endswith("accuracy")
+
+
+def _norm(values: Values) -> Any:  # noqa: ANN401  matplotlib's norms share no public base
+    from matplotlib.colors import LogNorm, Normalize
+
+    known = values[np.isfinite(values)]
+    if not known.size:
+        return Normalize(0, 1)
+    low, high = float(known.min()), float(known.max())
+    spans = low > 0 and math.log10(high / low) > DECADES_FOR_LOG
+    return LogNorm(low, high) if spans else Normalize(low, high if high > low else low + abs(low) + 1e-12)
+
+
+def _masked(lost: npt.NDArray[np.bool_]) -> Values:
+    return np.where(lost, 0.0, np.nan)
+
+
+def _one_colour(colour: str) -> Any:  # noqa: ANN401
+    from matplotlib.colors import ListedColormap
+
+    return ListedColormap([colour])
+
+
+def _ticks(axes: "Axes", fields: Sequence[str], values: Sequence[Sequence[Any]]) -> None:
+    for axis, name, along in zip((axes.xaxis, axes.yaxis), fields, values, strict=True):
+        axis.set_label_text(labels.name(name))
+        label(axis, along)
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+
+
+def label(axis: Any, values: Sequence[Any]) -> None:  # noqa: ANN401  an axis of either direction
+    """Name the places 0, 1, … of an axis after these values, as many as there is room for."""
+    places = range(0, len(values), -(-len(values) // MOST_TICKS))
+    said = [labels.value(values[place]) for place in places]
+    axis.set_ticks(
+        list(places), [text if len(text) <= LONGEST_TICK else text[: LONGEST_TICK - 1] + "…" for text in said]
+    )
+    if axis.axis_name == "x" and sum(map(len, said)) > 70:
+        axis.set_tick_params(rotation=40)
+
+
+def _annotate(axes: "Axes", image: "AxesImage", values: Values, lost: npt.NDArray[np.bool_]) -> None:
+    for (row, column), value in np.ndenumerate(values):
+        if math.isnan(value):
+            said, colour = ("×" if lost[row, column] else "–"), GREY
+        else:
+            said, colour = f"{value:.3g}", _legible_on(image.to_rgba(np.array(value)))
+        axes.text(column, row, said, ha="center", va="center", fontsize=8, color=colour)
+
+
+def _legible_on(rgba: Any) -> str:  # noqa: ANN401  four numbers
+    """Black or white, by how bright the colour below looks (Rec. 709)."""
+    red, green, blue = (float(part) for part in rgba[:3])
+    return "black" if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.45 else "white"
+
+
+def _mark(axes: "Axes", cells: Sequence[tuple[int, int]]) -> None:
+    from matplotlib.patches import Rectangle
+
+    for row, column in cells:
+        for colour, width in (("white", 5.0), (COLOURS[1], 3.0)):
+            axes.add_patch(
+                Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor=colour, linewidth=width, zorder=5)
+            )
+
+
+def intervals(
+    title: str,
+    subtitle: str,
+    field: str | None,
+    metrics: Sequence[str],
+    points: Sequence[Point],
+    format: PictureFormat,  # noqa: A002
+) -> bytes:
+    """Draw metrics along one field, each mean with its 95 % confidence interval."""
+    return picture(lambda figure: _intervals(figure, title, subtitle, field, metrics, points), format)
+
+
+def _intervals(
+    figure: "Figure", title: str, subtitle: str, field: str | None, metrics: Sequence[str], points: Sequence[Point]
+) -> None:
+    values = distinct([point.at[0] for point in points])
+    order = {key: place for place, key in enumerate(values)}
+    listed = sorted(points, key=lambda point: order[repr(point.at[0])])
+    figure.set_size_inches(min(max(3.0 + 0.5 * len(values), 6.4), 12), 4.8)
+    axes = figure.subplots()
+    aside = np.linspace(-1, 1, len(metrics)) * ASIDE if len(metrics) > 1 else [0.0]
+    drawn = [_interval(axes, metric, listed, order, shift) for metric, shift in zip(metrics, aside, strict=True)]
+    known = np.concatenate([*drawn, np.empty(0)])
+    if known.size and known.min() > 0 and math.log10(known.max() / known.min()) > DECADES_FOR_LOG:
+        axes.set_yscale("log")
+    label(axes.xaxis, list(values.values()))
+    axes.set_xlim(-0.5, len(values) - 0.5)
+    axes.set_xlabel("" if field is None else labels.name(field))
+    axes.set_ylabel(labels.name(metrics[0].partition("_")[2] if len(metrics) > 1 else metrics[0]))
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(visible=True, axis="y", color="#E5E5E5", linewidth=0.8)
+    axes.set_axisbelow(True)
+    _mark_along(axes, listed, order)
+    if known.size:
+        axes.legend(frameon=False, fontsize=9)
+    else:
+        axes.text(0.5, 0.5, "nothing measured yet", transform=axes.transAxes, ha="center", va="center", color=GREY)
+    entitle(figure, title, subtitle)
+
+
+def _interval(axes: "Axes", metric: str, points: Sequence[Point], order: Mapping[str, int], shift: float) -> Values:
+    """Draw one metric, shifted so that intervals do not hide each other; return what of it is to be seen."""
+    found = [(order[repr(point.at[0])], point.estimates.get(metric)) for point in points]
+    known = [(place, one) for place, one in found if one is not None and one.mean is not None]
+    if not known:
+        return np.empty(0)
+    places = [place for place, _ in known]
+    means = np.array([one.mean for _, one in known], np.float64)
+    half = np.array([0.0 if one.high is None or one.mean is None else one.high - one.mean for _, one in known])
+    part = next((name for name in STYLES if metric.startswith(name)), "train")
+    colour = COLOURS[list(STYLES).index(part)]
+    seen = drawable(means) & drawable(half)
+    axes.errorbar(
+        np.array(places)[seen] + shift,
+        means[seen],
+        yerr=half[seen] if half[seen].any() else None,
+        label=part if metric.startswith(part) else labels.name(metric),
+        color=colour,
+        linestyle=STYLES[part],
+        marker="o" if len(order) <= MOST_MARKED else None,
+        markersize=5,
+        capsize=4 if len(order) <= MOST_MARKED else 0,
+        linewidth=1.8,
+    )
+    return means[seen]
+
+
+def _mark_along(axes: "Axes", points: Sequence[Point], order: Mapping[str, int]) -> None:
+    for point in points:
+        if point.mark is not None:
+            place = order[repr(point.at[0])]
+            axes.axvspan(place - 0.35, place + 0.35, color=COLOURS[4], alpha=0.2, linewidth=0, label=point.mark)

@@ -1,0 +1,83 @@
+"""An experiment's summary as a picture: which configurations it shows, and what it says about them."""
+
+from collections.abc import Sequence
+from typing import Final, cast
+
+from api import labels, summary_figures
+from api.figures import PictureFormat
+from api.summaries import Asked
+from api.summary_figures import Point, is_better_high
+from mlcore.analysis import summary
+from mlcore.analysis.summary import Candidate, Configuration
+
+WINNER: Final = "lowest valid loss"
+LOST: Final = ("failed", "diverged")
+PARTS: Final = ("train", "valid", "test")
+
+
+def draw(asked: Asked, form: str) -> bytes:
+    """The picture in this format; raises Problem 422 for axes that are none of the grid's fields."""
+    fields = asked.axes.spanning(asked.query.x, asked.query.y)
+    metrics = _metrics(asked, len(fields))
+    points, replicates = _points(asked, fields, metrics)
+    title = asked.experiment.name or f"{asked.experiment.variant}{_by(list(asked.axes.grid))}"
+    marked = any(point.mark for point in points)
+    if len(fields) == 2:
+        said = _subtitle(asked, fields, metrics[0], replicates, marked=marked)
+        return summary_figures.heat_map(title, said, fields, metrics[0], points, cast("PictureFormat", form))
+    said = f"after the last epoch · {_replicates(replicates, with_interval=True)}"
+    return summary_figures.intervals(
+        title, said, fields[0] if fields else None, metrics, points, cast("PictureFormat", form)
+    )
+
+
+def _metrics(asked: Asked, axes: int) -> list[str]:
+    """What is shown: one metric in colour, or the losses of all parts side by side."""
+    if asked.query.metric is not None:
+        return [asked.query.metric]
+    return ["test_loss"] if axes == 2 else [f"{part}_loss" for part in PARTS if f"{part}_loss" in asked.axes.metrics]
+
+
+def _points(asked: Asked, fields: Sequence[str], metrics: Sequence[str]) -> tuple[list[Point], set[int]]:
+    """The configurations, the winner marked, and how many replicates they have."""
+    found: list[Point] = []
+    candidates: list[Candidate | None] = []
+    replicates: set[int] = set()
+    for configuration in asked.read():
+        found.append(_point(configuration, fields, metrics))
+        candidates.append(summary.candidate(configuration))
+        replicates.add(configuration.replicates)
+    choice = summary.choose(candidates)
+    if choice is not None:
+        won = found[choice.winner.position]
+        found[choice.winner.position] = Point(won.at, won.estimates, won.lost, WINNER)
+    return found, replicates
+
+
+def _point(configuration: Configuration, fields: Sequence[str], metrics: Sequence[str]) -> Point:
+    lost = sum(configuration.outcomes.get(name, 0) for name in LOST) == sum(configuration.outcomes.values())
+    estimates = {name: configuration.estimate(name) for name in metrics}
+    return Point(tuple(configuration.values[name] for name in fields) or ("all runs",), estimates, lost)
+
+
+def _subtitle(asked: Asked, fields: Sequence[str], metric: str, replicates: set[int], *, marked: bool) -> str:
+    parts = [f"{labels.name(metric)} after the last epoch", _replicates(replicates, with_interval=False)]
+    others = [name for name, values in asked.axes.grid.items() if name not in fields and len(values) > 1]
+    if others:
+        best = "highest" if is_better_high(metric) else "lowest"
+        parts.append(f"the {best} over {', '.join(labels.name(name) for name in others)}")
+    if marked:
+        parts.append(f"framed: {WINNER}")
+    return " · ".join(parts)
+
+
+def _replicates(counts: set[int], *, with_interval: bool) -> str:
+    most = max(counts, default=0)
+    if most <= 1:
+        return "one replicate each"
+    count = f"{most}" if len(counts) == 1 else f"up to {most}"
+    return f"mean of {count} replicates{' with 95 % confidence interval' if with_interval else ''}"
+
+
+def _by(fields: Sequence[str]) -> str:
+    return f" by {', '.join(labels.name(field) for field in fields)}" if fields else ""

@@ -1,0 +1,5 @@
+"""epochd: a REST training service with a job queue. `Client` speaks with it; `epochd up` starts it."""
+
+from epochd.client import Client, EpochdError
+
+__all__ = ["Client", "EpochdError"]

@@ -1,0 +1,238 @@
+"""A thin HTTP client of the service: every method is one request, and answers are the documents of the API as dicts.
+
+with Client("http://127.0.0.1:8000") as client:
+    experiment = client.submit({"variant": "polynomial", "degree": 19, "epochs": 1500})
+    client.wait(experiment["id"])
+    run = client.runs(experiment["id"])[0]
+    print(client.curves(run["id"])["series"]["test_loss"][-1])
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Final, Literal, Self
+from uuid import UUID
+
+import httpx2
+
+Json = dict[str, Any]
+Id = str | UUID
+Query = str | int | Sequence[str]
+OnProgress = Callable[[Json], object]
+
+FINAL: Final = frozenset({"succeeded", "failed", "cancelled"})
+FIRST_PAUSE: Final = 0.05  # seconds between two looks at an experiment, when something has just changed
+LONGEST_PAUSE: Final = 1.0
+BACK_OFF: Final = 1.5
+TIMEOUT: Final = httpx2.Timeout(30, connect=5)
+
+
+class EpochdError(Exception):
+    """The service refused a request or did not answer; carries its problem document (RFC 9457)."""
+
+    def __init__(self, status: int | None, title: str, detail: str = "", document: Json | None = None) -> None:
+        self.status = status
+        """The HTTP status; None when there was no answer."""
+        self.title = title
+        """What kind of problem it is."""
+        self.detail = detail
+        """What it is in this case."""
+        self.document = document or {}
+        """The whole problem document; `type` is a page that explains it, `request_id` finds it in the service's log."""
+        self.errors: list[dict[str, str]] = self.document.get("errors", [])
+        """For 422: where in the request (`pointer`) what is wrong (`detail`)."""
+        super().__init__(self._sentence())
+
+    def _sentence(self) -> str:
+        head = self.title if self.status is None else f"{self.status} {self.title}"
+        if self.errors:  # the detail sums them up
+            places = [f"{error.get('pointer') or 'the document'}: {error.get('detail', '')}" for error in self.errors]
+            return "\n  ".join([f"{head}:", *places])
+        return f"{head}: {self.detail}" if self.detail else head
+
+
+class Client:
+    """Speaks with one service; a context manager, or `close()` it. Every method raises EpochdError on a refusal.
+
+    `base_url` is the service's address ("http://127.0.0.1:8000"), `key` its API key where it asks for one.
+    """
+
+    def __init__(self, base_url: str, key: str | None = None) -> None:
+        headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+        self._http = httpx2.Client(base_url=base_url, headers=headers, timeout=TIMEOUT)
+
+    def __enter__(self) -> Self:
+        """Return the client itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Close the connections."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    # Experiments
+
+    def submit(self, spec: Mapping[str, Any], **fields: object) -> Json:
+        """Submit a run spec (`{"variant": …}`) or a whole request (`{"spec": …}`) and return the experiment.
+
+        `fields` are further fields of the request: name, tags, note, priority, device, ephemeral.
+        """
+        request = {**(spec if "spec" in spec else {"spec": dict(spec)}), **fields}
+        return self._json("POST", "/v1/experiments", json=request)
+
+    def wait(self, experiment_id: Id, on_progress: OnProgress | None = None, timeout: float | None = None) -> Json:
+        """Look at an experiment again and again until it is final, and return it then.
+
+        `on_progress` is called with the experiment each time it has come further. Looks are frequent while it does
+        and rarer while it does not, at most a second apart. Raises TimeoutError after `timeout` seconds.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        seen, pause = None, FIRST_PAUSE
+        while True:
+            experiment = self.experiment(experiment_id)
+            state = (experiment["status"], experiment["progress"]["epochs_done"])
+            pause = min(pause * BACK_OFF, LONGEST_PAUSE) if state == seen else FIRST_PAUSE
+            if state != seen and on_progress is not None:
+                on_progress(experiment)
+            if experiment["status"] in FINAL:
+                return experiment
+            if deadline is not None and time.monotonic() + pause > deadline:
+                raise TimeoutError(f"experiment {experiment_id} is still {experiment['status']} after {timeout:g} s")
+            seen = state
+            time.sleep(pause)
+
+    def experiment(self, experiment_id: Id) -> Json:
+        """Return an experiment: its request, status, counts of runs by status, progress."""
+        return self._json("GET", f"/v1/experiments/{experiment_id}")
+
+    def experiments(self, **query: Query) -> Iterator[Json]:
+        """Yield the experiments, newest first, page by page; `query` narrows it (status, variant, tag, q, order_by)."""
+        return self._pages("/v1/experiments", query)
+
+    def runs(self, experiment_id: Id) -> list[Json]:
+        """Return all runs of an experiment, in the order of its axes."""
+        return sorted(self._pages(f"/v1/experiments/{experiment_id}/runs", {}), key=lambda run: int(run["number"]))
+
+    def experiment_curves(self, experiment_id: Id, **query: Query) -> Json:
+        """Return the curves of an experiment's runs, narrowed as those of `curves`."""
+        return self._json("GET", f"/v1/experiments/{experiment_id}/curves", params={**query, "format": "json"})
+
+    def experiment_picture(self, experiment_id: Id, kind: Literal["png", "svg"] = "png") -> bytes:
+        """Return a picture of the curves of an experiment's runs."""
+        return self._request("GET", f"/v1/experiments/{experiment_id}/curves", params={"format": kind}).content
+
+    def cancel(self, experiment_id: Id) -> Json:
+        """Cancel an experiment: what is queued at once, what is running within two seconds."""
+        return self._json("POST", f"/v1/experiments/{experiment_id}:cancel")
+
+    # Runs
+
+    def run(self, run_id: Id) -> Json:
+        """Return a run: its resolved spec, status, progress, metrics, error."""
+        return self._json("GET", f"/v1/runs/{run_id}")
+
+    def cancel_run(self, run_id: Id) -> Json:
+        """Cancel one run; the others of its experiment go on."""
+        return self._json("POST", f"/v1/runs/{run_id}:cancel")
+
+    def curves(self, run_id: Id, **query: Query) -> Json:
+        """Return a run's curves, also while it runs: `epochs` and, by metric, `series` (None where not measured).
+
+        `query` narrows them: metric, after_epoch, max_points.
+        """
+        return self._json("GET", f"/v1/runs/{run_id}/curves", params={**query, "format": "json"})
+
+    def picture(self, run_id: Id, kind: Literal["png", "svg"] = "png") -> bytes:
+        """Return a picture of a run's curves."""
+        return self._request("GET", f"/v1/runs/{run_id}/curves", params={"format": kind}).content
+
+    def weights(self, run_id: Id) -> Json:
+        """Return the learned weights of a polynomial or linear run, and the true ones beside them."""
+        return self._json("GET", f"/v1/runs/{run_id}/weights")
+
+    def checkpoints(self, run_id: Id) -> list[Json]:
+        """List the checkpoints of a run."""
+        items: list[Json] = self._json("GET", f"/v1/runs/{run_id}/checkpoints")["items"]
+        return items
+
+    def checkpoint(self, run_id: Id, which: str | int = "last") -> bytes:
+        """Return a run's weights as safetensors bytes: those of its `last` or `best` epoch, or of one by number."""
+        return self._request("GET", f"/v1/runs/{run_id}/checkpoints/{which}").content
+
+    def predictions(
+        self,
+        run_id: Id,
+        inputs: Sequence[Any] | None = None,
+        *,
+        split: Literal["train", "valid", "test"] | None = None,
+        indices: Sequence[int] | None = None,
+        checkpoint: str | int = "last",
+    ) -> list[Json]:
+        """Return the run's outputs for `inputs` (numbers, vectors, images), or for `indices` of one of its splits."""
+        asked = {"inputs": inputs, "split": split, "indices": indices}
+        given = {name: value for name, value in asked.items() if value is not None}
+        body = {"checkpoint": checkpoint, **given}
+        items: list[Json] = self._json("POST", f"/v1/runs/{run_id}/predictions", json=body)["items"]
+        return items
+
+    # The service
+
+    def variants(self) -> list[Json]:
+        """List what can be trained, with the JSON Schema, defaults and examples of each."""
+        items: list[Json] = self._json("GET", "/v1/variants")["items"]
+        return items
+
+    def variant(self, name: str) -> Json:
+        """Return one variant: JSON Schema, defaults, examples."""
+        return self._json("GET", f"/v1/variants/{name}")
+
+    def ready(self) -> Json:
+        """Return how the service is; raises EpochdError with status 503 while something is missing."""
+        return self._json("GET", "/readyz")
+
+    def _pages(self, path: str, query: Mapping[str, Query]) -> Iterator[Json]:
+        page = self._json("GET", path, params=query)
+        yield from page["items"]
+        while token := page.get("next_page_token"):
+            page = self._json("GET", path, params={**query, "page_token": token})
+            yield from page["items"]
+
+    def _json(self, method: str, path: str, **options: Any) -> Json:  # noqa: ANN401 - httpx2's own options
+        response = self._request(method, path, **options)
+        document = _document(response)
+        if document is None:
+            raise EpochdError(
+                response.status_code, f"Not an answer of epochd at {self._http.base_url}", response.text[:200]
+            )
+        return document
+
+    def _request(self, method: str, path: str, **options: Any) -> httpx2.Response:  # noqa: ANN401
+        try:
+            response = self._http.request(method, path, **options)
+        except httpx2.RequestError as error:
+            raise EpochdError(None, f"No answer from {self._http.base_url}", str(error)) from error
+        if response.is_error:
+            raise _refusal(response)
+        return response
+
+
+def _document(response: httpx2.Response) -> Json | None:
+    """Return the JSON object that is the answer; None when it is something else, perhaps from a proxy on the way."""
+    try:
+        document = response.json()
+    except ValueError:
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def _refusal(response: httpx2.Response) -> EpochdError:
+    document = _document(response)
+    if document is None:
+        return EpochdError(response.status_code, response.reason_phrase, response.text[:200])
+    title = str(document.get("title", response.reason_phrase))
+    return EpochdError(response.status_code, title, str(document.get("detail", "")), document)

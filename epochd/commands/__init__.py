@@ -1,0 +1,17 @@
+"""The command line, `epochd`: each command is a module of its own, registered here in one line."""
+
+import typer
+
+from epochd.commands.demo import demo
+from epochd.commands.up import up
+
+app = typer.Typer(
+    name="epochd", help="A REST training service with a job queue.", no_args_is_help=True, add_completion=False
+)
+app.command()(up)
+app.command()(demo)
+
+
+def main() -> None:
+    """Run the command line; the console entry point."""
+    app()

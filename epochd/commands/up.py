@@ -1,0 +1,33 @@
+"""`epochd up`: serve here."""
+
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def up(
+    host: Annotated[str, typer.Option(help="Address to serve at.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to serve at; 0 takes any free one.", min=0, max=65535)] = 8000,
+    data: Annotated[Path, typer.Option(help="Folder of everything the service keeps.", file_okay=False)] = Path("var"),
+    slots: Annotated[int | None, typer.Option(help="How many jobs train at once; they share the cores.", min=1)] = None,
+) -> None:
+    """Serve the API with its worker slots and its janitor until Ctrl-C."""
+    try:
+        from epochd import supervisor
+        from store.errors import StoreError
+        from worker.logs import configure_logging
+    except ModuleNotFoundError as missing:
+        typer.echo(
+            f"epochd up needs the server's parts ({missing.name} is missing): pip install 'epochd[server]'", err=True
+        )
+        raise typer.Exit(1) from None
+    configure_logging("supervisor")
+    logging.captureWarnings(capture=True)
+    options = supervisor.Options(host, port, data.resolve(), slots or supervisor.default_slots())
+    try:
+        supervisor.serve(options)
+    except (supervisor.CannotServe, StoreError) as problem:
+        typer.echo(str(problem), err=True)
+        raise typer.Exit(1) from None

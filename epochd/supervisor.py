@@ -1,0 +1,236 @@
+"""`epochd up`: the API, the slots and the janitor as one service, started, started again when they end, and stopped.
+
+Whatever becomes of the supervisor, SIGKILL included, nothing it started outlives it: each process reads from a pipe
+that only the supervisor holds open, and ends with it (worker.lifeline).
+"""
+
+import http.client
+import ipaddress
+import logging
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event
+
+from store import schema
+from store.datafolder import lock_data_folder
+from store.engine import make_engine
+from worker.settings import WorkerSettings, cores
+
+logger = logging.getLogger(__name__)
+
+LOOK_SECONDS = 0.1  # how often the supervisor looks at its processes
+STEADY_SECONDS = 10.0  # a process that lived so long is started again at once
+LONGEST_DELAY = 10.0
+STOP_SECONDS = 9.0  # what a process gets to end by itself
+READY_TIMEOUT = 1.0
+BACKLOG = 2048
+MOST_SLOTS = 4
+
+
+class CannotServe(Exception):
+    """The service cannot be started; str() is a sentence for whoever started it."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to serve, where and with how many slots."""
+
+    host: str
+    port: int  # 0: any free one
+    data: Path
+    slots: int
+
+
+@dataclass
+class Supervised:
+    """A process that is started again, later and later, whenever it ends."""
+
+    name: str
+    command: list[str]
+    environment: Mapping[str, str]
+    descriptors: tuple[int, ...]
+    process: subprocess.Popen[bytes] | None = None
+    started_at: float = 0.0
+    due_at: float = 0.0
+    failures: int = 0
+    last_end: dict[str, str] = field(default_factory=dict)
+
+    def start(self) -> None:
+        """Start the process in a session of its own, so that Ctrl-C reaches the supervisor alone."""
+        self.process = subprocess.Popen(  # noqa: S603
+            [sys.executable, "-P", *self.command],
+            env={**os.environ, **self.environment, **self.last_end},
+            pass_fds=self.descriptors,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        self.started_at = time.monotonic()
+
+    def look(self) -> None:
+        """Start the process again if it has ended and its time has come."""
+        if self.process is not None and self.process.poll() is not None:
+            self._ended(self.process.returncode)
+            self.process = None
+        if self.process is None and time.monotonic() >= self.due_at:
+            self.start()
+
+    def _ended(self, status: int) -> None:
+        how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
+        lived = time.monotonic() - self.started_at
+        self.failures = 0 if lived >= STEADY_SECONDS else self.failures + 1
+        delay = 0.0 if self.failures <= 1 else min(0.5 * 2 ** (self.failures - 2), LONGEST_DELAY)
+        self.due_at = time.monotonic() + delay
+        self.last_end = {"EPOCHD_PREDECESSOR": f"its worker {how}"}
+        logger.warning("%s %s; it is started again%s", self.name, how, f" in {delay:g} s" if delay else "")
+
+
+def default_slots() -> int:
+    """Return one slot per core, at most four; they share the cores, so each trains with cores / slots threads.
+
+    Small runs gain nothing from a second thread, and with several slots they need not wait for a long one to end. A big
+    MLP alone on idle cores would train 1.5 times as fast with two threads, but two of them no faster than side by side
+    with one each, and threads that wait for each other suffer most when the cores have something else to do besides.
+    More than four slots cost memory, some 0.5 GB each with a data set; on more cores the threads grow instead.
+    """
+    return min(cores(), MOST_SLOTS)
+
+
+def serve(options: Options) -> None:
+    """Serve until SIGINT or SIGTERM; raises CannotServe, or StoreError when the data folder is in use."""
+    told_to_stop = Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: told_to_stop.set())
+    with ExitStack() as stack:
+        stack.enter_context(lock_data_folder(options.data))
+        _prepare(options.data)
+        listening = stack.enter_context(_listen(options.host, options.port))
+        lifeline = stack.enter_context(_pipe())
+        processes = _processes(options, listening, lifeline)
+        stack.callback(_stop, processes)
+        _tell(options, listening)
+        _supervise(processes, listening, told_to_stop)
+
+
+def _prepare(data: Path) -> None:
+    """Bring the embedded database up to date and drop old hints: the database knows what waits."""
+    settings = WorkerSettings(data=data)
+    engine = make_engine(settings.url)
+    try:
+        schema.upgrade(engine) if settings.database_url is None else schema.check(engine)
+    finally:
+        engine.dispose()
+    if settings.broker_url is None:
+        shutil.rmtree(settings.broker_folder, ignore_errors=True)
+
+
+@contextmanager
+def _listen(host: str, port: int) -> Iterator[socket.socket]:
+    """Open the socket here, so that requests wait, and are not refused, while the API is started again."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        if not ipaddress.ip_address(address[0]).is_loopback:
+            raise CannotServe(f"Without API keys epochd serves this machine alone, and {host} is reached from others.")
+        listening = socket.create_server(address[:2], family=family, backlog=BACKLOG)
+    except OSError as problem:
+        raise CannotServe(
+            f"Cannot serve at {host}, port {port}: {problem.strerror or problem}. "
+            "Choose another with --host and --port; --port 0 takes any free one."
+        ) from None
+    with listening:
+        yield listening
+
+
+@contextmanager
+def _pipe() -> Iterator[int]:
+    """Yield the end of a pipe to be read, the other end of which closes with this process at the latest."""
+    read_end, write_end = os.pipe()
+    try:
+        yield read_end
+    finally:
+        os.close(read_end)
+        os.close(write_end)
+
+
+def _processes(options: Options, listening: socket.socket, lifeline: int) -> list[Supervised]:
+    threads = max(1, cores() // options.slots)
+    common = {"EPOCHD_DATA": str(options.data), "EPOCHD_LIFELINE": str(lifeline)}
+    serve_command = ["-m", "epochd.serve", "--socket", str(listening.fileno())]
+    slots = [
+        Supervised(
+            name,
+            ["-m", "worker"],
+            {**common, "EPOCHD_SLOT": name, "EPOCHD_THREADS": str(threads)},
+            (lifeline,),
+        )
+        for name in (f"slot-{number}" for number in range(1, options.slots + 1))
+    ]
+    return [
+        Supervised("api", serve_command, common, (lifeline, listening.fileno())),
+        Supervised("janitor", ["-m", "worker.janitor"], common, (lifeline,)),
+        *slots,
+    ]
+
+
+def _supervise(processes: list[Supervised], listening: socket.socket, told_to_stop: Event) -> None:
+    is_announced = False
+    while not told_to_stop.is_set():
+        for process in processes:
+            process.look()
+        if not is_announced and _is_ready(listening):
+            is_announced = True
+            print(f"epochd is ready at {_url(listening)}", flush=True)
+        told_to_stop.wait(LOOK_SECONDS)
+
+
+def _stop(processes: list[Supervised]) -> None:
+    """Ask every process to end, and kill what has not after nine seconds."""
+    print("stopping …", flush=True)
+    running = [each.process for each in processes if each.process is not None]
+    for process in running:
+        process.terminate()
+    deadline = time.monotonic() + STOP_SECONDS
+    for process in running:
+        try:
+            process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _is_ready(listening: socket.socket) -> bool:
+    host, port = _reachable(listening)
+    connection = http.client.HTTPConnection(host, port, timeout=READY_TIMEOUT)
+    try:
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _reachable(listening: socket.socket) -> tuple[str, int]:
+    """Return an address under which this machine reaches the socket."""
+    host, port = listening.getsockname()[:2]
+    everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not served at
+    return everywhere.get(host, host), port
+
+
+def _url(listening: socket.socket) -> str:
+    host, port = _reachable(listening)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _tell(options: Options, listening: socket.socket) -> None:
+    slots = "1 slot" if options.slots == 1 else f"{options.slots} slots"
+    print(f"epochd starts at {_url(listening)} with {slots}; Ctrl-C stops it", flush=True)
+    print(f"data folder: {options.data}", flush=True)

@@ -1,0 +1,92 @@
+"""Many rows in few statements: inserting them, and handing them to a statement as a table that it joins.
+
+What SQLAlchemy does for each row of an `executemany` costs several times what the database does; here values are bound
+by the column, or all at once.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from itertools import chain, islice
+from operator import attrgetter
+from typing import Any
+
+from sqlalchemy import CTE, JSON, ColumnElement, Dialect, Text, cast, func, literal, select, type_coerce
+from sqlalchemy.orm import Session
+from sqlalchemy.types import TypeEngine
+
+from store.statements import finite
+from store.tables import Base
+
+ROWS_PER_STATEMENT = 100
+
+
+def insert_columns(
+    session: Session, table: type[Base], shared: Mapping[str, object], columns: Mapping[str, Sequence[Any]]
+) -> None:
+    """Insert rows: the columns' values side by side, and the shared ones in each of them.
+
+    The columns are equally long. Defaults are not filled in: a column of the table that is not named is NULL.
+    """
+    connection = session.connection()
+    dialect = connection.dialect
+    first = [_bound(table, name, [value], dialect)[0] for name, value in shared.items()]
+    rows = zip(*(_bound(table, name, values, dialect) for name, values in columns.items()), strict=True)
+    pages: dict[int, list[Any]] = {}  # by their number of rows: whole ones, and perhaps a shorter one at the end
+    while page := tuple(islice(rows, ROWS_PER_STATEMENT)):
+        pages.setdefault(len(page), []).append((*first, *chain.from_iterable(page)))
+    for length, parameters in pages.items():
+        statement, names = _insertion(table, dialect, tuple(shared), tuple(columns), length)
+        named = [dict(zip(names, values, strict=True)) for values in parameters] if names else parameters
+        connection.exec_driver_sql(statement, named)
+
+
+def _bound(table: type[Base], name: str, values: Sequence[Any], dialect: Dialect) -> Sequence[Any]:
+    bind = table.__table__.c[name].type.dialect_impl(dialect).bind_processor(dialect)
+    return values if bind is None else [bind(value) for value in values]
+
+
+@lru_cache
+def _insertion(
+    table: type[Base], dialect: Dialect, shared: tuple[str, ...], columns: tuple[str, ...], rows: int
+) -> tuple[str, tuple[str, ...]]:
+    """Return the statement for so many rows, and its parameters' names where the driver wants them by name."""
+    total = len(shared) + len(columns) * rows
+    names = tuple(f"p{number}" for number in range(total)) if dialect.name == "postgresql" else ()
+    marks = [f"%({name})s" for name in names] or [f"?{number}" for number in range(1, total + 1)]
+    first = marks[: len(shared)]  # a parameter may stand in many places
+    starts = range(len(shared), total, len(columns))
+    values = ", ".join(f"({', '.join([*first, *marks[start : start + len(columns)]])})" for start in starts)
+    quoted = ", ".join(map(dialect.identifier_preparer.quote, (*shared, *columns)))
+    return f"INSERT INTO {table.__tablename__} ({quoted}) VALUES {values}", names  # noqa: S608  names of ours
+
+
+def as_table(session: Session, types: Mapping[str, TypeEngine[Any]], rows: Sequence[Sequence[Any]]) -> CTE:
+    """Return the rows as a table whose columns have these names and types, however many rows there are.
+
+    They travel as one JSON text, so what is not a number, text, null or JSON must be an UUID; numbers inside JSON that
+    are not finite become null.
+    """
+    dialect = session.get_bind().dialect.name
+    text = literal(_to_json(rows), Text())
+    listed = func.json_array_elements(cast(text, JSON)) if dialect == "postgresql" else func.json_each(text)
+    row = listed.table_valued("value").c.value
+    parts = [_part(row, place, kind, dialect).label(name) for place, (name, kind) in enumerate(types.items())]
+    # Materialized, so that SQLite makes an index of it where it joins it from the inside.
+    return select(*parts).cte("given").prefix_with("MATERIALIZED")
+
+
+def _part(row: ColumnElement[Any], place: int, kind: TypeEngine[Any], dialect: str) -> ColumnElement[Any]:
+    part = row.op("->>")(place)
+    # SQLite's values are what they are, and its CAST to a type it does not know, like JSON, is one to a number.
+    return cast(part, kind) if dialect == "postgresql" else type_coerce(part, kind)
+
+
+def _to_json(rows: Sequence[Sequence[Any]]) -> str:
+    try:
+        return _encoder.encode(rows)
+    except ValueError:  # rare, and looking at every number takes longer than writing them
+        return _encoder.encode(finite(rows))
+
+
+_encoder = json.JSONEncoder(allow_nan=False, separators=(",", ":"), default=attrgetter("hex"))

@@ -1,0 +1,28 @@
+"""Services and data folders."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.service import Service, serving
+
+
+@pytest.fixture
+def data(tmp_path: Path, sample_root: Path) -> Path:
+    """A data folder of the test's own, with the small real sample of Fashion-MNIST."""
+    return make_data(tmp_path, sample_root)
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory, sample_root: Path) -> Iterator[Service]:
+    """A service that the tests of a module share, so they leave it working."""
+    with serving(make_data(tmp_path_factory.mktemp("service"), sample_root)) as service:
+        yield service
+
+
+def make_data(folder: Path, sample_root: Path) -> Path:
+    data = folder / "data"
+    shutil.copytree(sample_root / "FashionMNIST", data / "FashionMNIST")
+    return data

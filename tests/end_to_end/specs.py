@@ -1,0 +1,19 @@
+"""What the end-to-end tests train."""
+
+from typing import Any, Final
+
+Json = dict[str, Any]
+
+# Long enough to be caught at work, short enough to be done again: a few seconds each.
+POLYNOMIAL: Final[Json] = {"variant": "polynomial", "epochs": 2000}
+MLP: Final[Json] = {
+    "variant": "mlp",
+    "hidden": [32],
+    "dropout": [0.5],
+    "n_train": 1000,
+    "n_test": 500,
+    "batch_size": 50,
+    "epochs": 50,
+}
+ENDLESS: Final[Json] = {"variant": "polynomial", "epochs": 100_000}
+QUICK: Final[Json] = {"variant": "linear", "epochs": 20}

@@ -1,0 +1,118 @@
+"""A service at work, and what it makes of what may go wrong without any process dying."""
+
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import httpx2
+
+from tests.end_to_end.history import assert_told_once
+from tests.end_to_end.service import EPOCHD, Service, serving
+from tests.end_to_end.specs import ENDLESS, MLP, QUICK
+from tests.waiting import wait_until
+
+
+def test_an_experiment_is_trained(service: Service) -> None:
+    run = service.wait_for_end(service.submit({**MLP, "epochs": 3}))
+    assert (run["status"], run["claims"], run["device"]) == ("succeeded", 1, "cpu")
+    assert set(service.weights(run)) == {"last", "best"}
+    assert run["metrics"]["test_accuracy"]["last"] > 0.1
+    assert_told_once(service.data, run["experiment_id"])
+
+
+def test_a_running_experiment_is_cancelled_within_two_seconds(service: Service) -> None:
+    experiment = service.submit(ENDLESS)
+    service.wait_for_epoch(experiment, 1)
+    start = time.monotonic()
+    assert service.http.post(f"/v1/experiments/{experiment}:cancel").status_code == 202
+    run = service.wait_for_end(experiment, 5)
+    assert time.monotonic() - start < 2
+    assert run["status"] == "cancelled"
+    assert_told_once(service.data, experiment)
+    assert service.wait_for_end(service.submit(QUICK))["status"] == "succeeded"
+
+
+def test_a_run_that_diverges_fails_and_keeps_its_curve(service: Service) -> None:
+    run = service.wait_for_end(service.submit({"variant": "linear", "learning_rate": 100.0, "epochs": 200}))
+    assert (run["status"], run["error"]["kind"]) == ("failed", "diverged")
+    epochs = service.get(f"/v1/runs/{run['id']}/curves")["epochs"]
+    assert epochs == list(range(1, len(epochs) + 1))
+    assert 1 <= len(epochs) < 200
+    assert_told_once(service.data, run["experiment_id"])
+
+
+def test_damaged_messages_stop_nobody(service: Service) -> None:
+    slot = service.slot()
+    for number, content in enumerate(("", '{"body": "W10', "[]", "{}")):
+        (service.data / "broker" / f"00_damaged_{number}.cpu.msg").write_text(content)
+    assert service.wait_for_end(service.submit(QUICK))["status"] == "succeeded"
+    wait_until(lambda: not list((service.data / "broker").glob("00_damaged*")), 5, "damaged messages are dropped")
+    assert slot.is_running()
+
+
+def test_a_lost_hint_is_published_again(service: Service) -> None:
+    service.child().suspend()
+    try:
+        wait_until(lambda: not list((service.data / "broker").glob("*.msg")), 5)
+        lost = service.submit(QUICK)
+        for message in (service.data / "broker").glob("*.msg"):
+            message.unlink(missing_ok=True)
+    finally:
+        service.child().resume()
+    assert service.wait_for_end(lost)["status"] == "succeeded"
+
+
+def test_an_idle_training_process_that_is_killed_is_replaced(service: Service) -> None:
+    slot, child = service.slot(), service.child()
+    child.kill()
+    wait_until(lambda: not slot.is_running(), 10, "the slot leaves")
+    run = service.wait_for_end(service.submit(QUICK))
+    assert (run["status"], run["claims"]) == ("succeeded", 1)
+    assert service.child() != child
+
+
+def test_a_killed_api_comes_back_and_refuses_nobody(service: Service) -> None:
+    api = next(process for process in service.supervisor.children() if "epochd.serve" in process.cmdline())
+    api.kill()
+    api.wait(5)
+    answer = httpx2.get(f"{service.url}/healthz", timeout=20)  # the socket is the supervisor's: it waits there
+    assert answer.status_code == 200
+    service.reconnect()
+    assert service.wait_for_end(service.submit(QUICK))["status"] == "succeeded"
+
+
+def test_a_second_service_is_refused(service: Service) -> None:
+    second = subprocess.run(
+        [EPOCHD, "up", "--port", "0", "--data", service.data], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert second.returncode == 1
+    assert "in use by another epochd service" in second.stderr
+    assert "Traceback" not in second.stderr
+    assert service.wait_for_end(service.submit(QUICK))["status"] == "succeeded"
+
+
+def test_an_occupied_port_is_named(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as occupied:
+        port = str(occupied.getsockname()[1])
+        refused = subprocess.run(
+            [EPOCHD, "up", "--port", port, "--data", tmp_path], capture_output=True, text=True, timeout=30, check=False
+        )
+    assert refused.returncode == 1
+    assert f"port {port}" in refused.stderr
+    assert "--port" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_a_damaged_data_set_fails_the_run_with_a_reason_and_no_path(data: Path) -> None:
+    damaged = data / "FashionMNIST" / "raw" / "train-labels-idx1-ubyte"
+    content = bytearray(damaged.read_bytes())
+    content[-1] ^= 1
+    damaged.write_bytes(content)
+    with serving(data) as service:
+        run = service.wait_for_end(service.submit({**MLP, "epochs": 1}))
+        assert (run["status"], run["error"]["kind"], run["claims"]) == ("failed", "dataset", 1)
+        assert "Fashion-MNIST" in run["error"]["detail"]
+        assert str(data) not in run["error"]["detail"]
+        assert service.stop(signal.SIGINT) == 0

@@ -1,0 +1,225 @@
+"""The client against a real service: `epochd up` with its worker, in a data folder of its own."""
+
+import http.server
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from epochd import Client, EpochdError
+from epochd.client import FINAL, Json
+from tests.end_to_end.service import serving
+
+QUICK = {"variant": "polynomial", "epochs": 20}
+LONG = {"variant": "polynomial", "epochs": 100_000}
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with serving(tmp_path_factory.mktemp("service") / "data") as running:
+        yield str(running.http.base_url)
+
+
+@pytest.fixture
+def client(service: str) -> Iterator[Client]:
+    with Client(service) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def finished(service: str) -> Json:
+    """One run that has succeeded, for all tests that only read."""
+    with Client(service) as client:
+        experiment = client.submit(QUICK, name="quick", tags={"suite": "client"})
+        client.wait(experiment["id"], timeout=60)
+        return client.runs(experiment["id"])[0]
+
+
+def test_a_spec_alone_is_a_request(client: Client) -> None:
+    experiment = client.submit(QUICK)
+
+    assert experiment["status"] == "queued"
+    assert experiment["request"] == {"spec": QUICK}
+
+
+def test_a_whole_request_is_posted_as_it_is(client: Client) -> None:
+    request = {"name": "whole", "tags": {"a": "b"}, "spec": QUICK}
+
+    assert client.submit(request, note="n")["request"] == {**request, "note": "n"}
+
+
+def test_waiting_tells_of_progress_and_ends_with_the_final_experiment(client: Client) -> None:
+    news: list[Json] = []
+
+    experiment = client.wait(client.submit(QUICK)["id"], news.append, timeout=60)
+
+    assert experiment["status"] == "succeeded"
+    assert news[-1] == experiment
+    done = [each["progress"]["epochs_done"] for each in news]
+    assert done == sorted(done)
+    assert done[-1] == 20
+
+
+def test_waiting_gives_up_after_its_timeout_and_a_cancelled_experiment_is_final(client: Client) -> None:
+    experiment = client.submit(LONG)
+
+    with pytest.raises(TimeoutError, match=experiment["id"]):
+        client.wait(experiment["id"], timeout=0.2)
+    client.cancel(experiment["id"])
+
+    assert client.wait(experiment["id"], timeout=30)["status"] == "cancelled"
+
+
+def test_one_run_can_be_cancelled(client: Client) -> None:
+    run = client.runs(client.submit(LONG)["id"])[0]
+
+    client.cancel_run(run["id"])
+
+    assert client.wait(run["experiment_id"], timeout=30)["runs"]["cancelled"] == 1
+
+
+def test_a_run_has_its_spec_and_its_metrics(client: Client, finished: Json) -> None:
+    run = client.run(finished["id"])
+
+    assert run["spec"]["degree"] == 3
+    assert run["metrics"]["train_loss"]["last"] > 0
+
+
+def test_curves_are_numbers_and_pictures(client: Client, finished: Json) -> None:
+    curves = client.curves(finished["id"])
+
+    assert curves["epochs"] == list(range(1, 21))
+    assert len(curves["series"]["test_loss"]) == 20
+    assert client.picture(finished["id"]).startswith(b"\x89PNG")
+    assert b"<svg" in client.picture(finished["id"], "svg")
+
+
+def test_curves_can_be_narrowed(client: Client, finished: Json) -> None:
+    curves = client.curves(finished["id"], metric=["train_loss", "test_loss"], after_epoch=15)
+
+    assert curves["epochs"] == [16, 17, 18, 19, 20]
+    assert set(curves["series"]) == {"train_loss", "test_loss"}
+
+
+def test_an_experiment_has_the_curves_of_its_runs(client: Client, finished: Json) -> None:
+    curves = client.experiment_curves(finished["experiment_id"])
+
+    assert [each["run_id"] for each in curves["runs"]] == [finished["id"]]
+    assert client.experiment_picture(finished["experiment_id"]).startswith(b"\x89PNG")
+
+
+def test_weights_checkpoints_and_predictions_of_a_run(client: Client, finished: Json) -> None:
+    assert len(client.weights(finished["id"])["weights"]) == 4
+    assert client.checkpoints(finished["id"])
+    assert b"layers.0.weight" in client.checkpoint(finished["id"])
+    assert len(client.predictions(finished["id"], [0.0, 0.5, 1.0])) == 3
+    assert len(client.predictions(finished["id"], split="test", indices=[0, 7])) == 2
+
+
+def test_experiments_are_listed_across_pages(client: Client, finished: Json) -> None:
+    ids = [each["id"] for each in client.experiments(page_size=1, tag="suite:client")]
+
+    assert ids == [finished["experiment_id"]]
+    assert len({each["id"] for each in client.experiments(page_size=1)}) > 1
+
+
+def test_what_can_be_trained(client: Client) -> None:
+    assert {each["variant"] for each in client.variants()} == {"mlp", "polynomial", "linear"}
+    assert client.variant("mlp")["variant"] == "mlp"
+
+
+def test_the_service_says_that_it_is_ready(client: Client) -> None:
+    assert client.ready()
+
+
+def test_a_refusal_is_an_error_that_says_what_is_wrong_and_where(client: Client) -> None:
+    with pytest.raises(EpochdError) as caught:
+        client.submit({"variant": "polynomial", "epochs": 0})
+
+    assert caught.value.status == 422
+    assert caught.value.errors[0]["pointer"] == "/spec/epochs"
+    assert "/spec/epochs" in str(caught.value)
+    assert caught.value.document["request_id"]
+
+
+def test_an_unknown_id_is_an_error(client: Client) -> None:
+    with pytest.raises(EpochdError, match=r"^404 Not found: ") as caught:
+        client.experiment("0198a000-0000-7000-8000-000000000000")
+
+    assert caught.value.status == 404
+    assert caught.value.errors == []
+
+
+def test_cancelling_what_has_ended_is_an_error(client: Client, finished: Json) -> None:
+    with pytest.raises(EpochdError) as caught:
+        client.cancel(finished["experiment_id"])
+
+    assert caught.value.status == 409
+
+
+def test_no_answer_is_an_error_that_names_the_address() -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{unused.getsockname()[1]}"
+
+    with Client(address) as client, pytest.raises(EpochdError, match=address) as caught:
+        client.ready()
+
+    assert caught.value.status is None
+
+
+@pytest.mark.parametrize("status", [502, 200])
+@pytest.mark.parametrize("body", [b"<html>A page</html>", b"[1, 2]", b"", b"\xff\xfe"])
+def test_an_answer_of_something_else_is_an_error_too(status: int, body: bytes) -> None:
+    class Gateway(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Gateway) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        with (
+            Client(f"http://127.0.0.1:{server.server_port}") as client,
+            pytest.raises(EpochdError, match=str(status)) as caught,
+        ):
+            client.ready()
+        thread.join()
+
+    assert caught.value.status == status
+
+
+def test_the_key_travels_as_a_bearer_token() -> None:
+    received: list[str | None] = []
+
+    class Keeper(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            received.append(self.headers["Authorization"])
+            self.send_response(200)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Keeper) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        with Client(f"http://127.0.0.1:{server.server_port}", key="secret") as client:
+            client.ready()
+        thread.join()
+
+    assert received == ["Bearer secret"]
+
+
+def test_final_is_what_the_service_calls_final() -> None:
+    from store.status import FINAL as STORED
+
+    assert {str(status) for status in STORED} == FINAL

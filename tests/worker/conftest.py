@@ -1,0 +1,70 @@
+"""A database as the migrations make it, and experiments in it."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from mlcore.spec import parse_run_spec
+from store import experiments, jobs, runs, schema
+from store.engine import Database, make_engine
+from store.experiments import NewJob
+from store.jobs import Claim
+from store.tables import Run
+from worker.settings import WorkerSettings
+
+Json = dict[str, Any]
+Submit = Callable[..., list[UUID]]
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> WorkerSettings:
+    return WorkerSettings(data=tmp_path, broker_url=None, database_url=None)
+
+
+@pytest.fixture
+def database(settings: WorkerSettings) -> Iterator[Database]:
+    database = Database(make_engine(settings.url))
+    schema.upgrade(database.engine)
+    yield database
+    database.dispose()
+
+
+@pytest.fixture
+def submit(database: Database) -> Submit:
+    """Store an experiment of one job; its runs train as one stack. Returns their ids."""
+
+    def submit(*specs: Json, queue: str = "cpu") -> list[UUID]:
+        resolved = [resolve(spec) for spec in specs]
+        with database.write() as session:
+            experiment = experiments.create(
+                session, request={}, owner="", jobs=[NewJob(queue, resolved)], code_version="test"
+            )
+            members = runs.page(session, owner=None, limit=100, experiment_id=experiment.id, newest_first=False)
+            return [run.id for run in members.items]
+
+    return submit
+
+
+def resolve(spec: Json) -> Json:
+    return parse_run_spec(spec).model_dump(mode="json")
+
+
+def claim(database: Database, *, worker: str = "slot", lease_seconds: float = 10.0) -> Claim:
+    with database.write() as session:
+        claimed = jobs.claim(
+            session, worker=worker, queues=["cpu"], lease_seconds=lease_seconds, device="cpu", threads=1
+        )
+    assert claimed is not None
+    return claimed
+
+
+def run_of(database: Database, run_id: UUID) -> Run:
+    with database.read() as session:
+        return runs.get(session, run_id)
+
+
+def statuses(database: Database, ids: Sequence[UUID]) -> list[str]:
+    return [str(run_of(database, run_id).status) for run_id in ids]

@@ -1,0 +1,1 @@
+"""The queue: hints over Celery, slots that claim and train jobs, and the janitor."""

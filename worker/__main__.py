@@ -1,0 +1,94 @@
+"""`python -m worker` is one slot; it is told what to do through EPOCHD_* variables."""
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+import warnings
+from typing import Any
+
+from celery import Celery, concurrency, signals
+
+from worker import tasks
+from worker.broker import make_app
+from worker.lifeline import end_with
+from worker.logs import configure_logging
+from worker.settings import WorkerSettings
+from worker.slot import Slot
+
+EXIT_STATUS_SECONDS = 1.0  # how long to wait to learn what a child died of
+SIGN_OFF_SECONDS = 2.0
+
+
+def main() -> int:
+    """Run one slot, with the settings of the environment, until it is told to stop or loses its child."""
+    settings = WorkerSettings()
+    configure_logging(settings.slot or "worker")
+    warnings.filterwarnings("ignore", "You're running the worker with superuser")  # usual in containers
+    end_with(settings.lifeline)
+    # OpenMP's threads spin while they wait for each other. Where the cores are busy with something else besides, that
+    # made an epoch up to ten times as long; on idle cores it saves a fourth. Read when the child imports torch.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    return run(settings)
+
+
+def run(settings: WorkerSettings) -> int:
+    """Run one slot; returns an exit status."""
+    app = make_app(settings)
+    slot = Slot(settings, app)
+    slot.release_predecessor()
+    tasks.register(app, slot.work)
+    watching = _connect(slot)
+    worker = _celery_worker(app, slot.name, settings.queues)
+    worker.start()
+    for thread in watching:
+        thread.join(SIGN_OFF_SECONDS)
+    return worker.exitcode or 0
+
+
+def _connect(slot: Slot) -> list[threading.Thread]:
+    """Tell the slot what happens to its Celery worker; returns where the thread that watches the child will be."""
+    watching: list[threading.Thread] = []
+
+    def watch(sender: Any, **_: object) -> None:  # noqa: ANN401 - Celery has no types
+        slot.enter_parent()
+        child = sender.pool._pool._pool[0]  # there is no other way to it
+        thread = threading.Thread(target=slot.watch, args=(lambda: how_it_ended(child),), name="watch", daemon=True)
+        watching.append(thread)
+        thread.start()
+
+    signals.setup_logging.connect(lambda **_: None, weak=False)  # it is set up already
+    signals.worker_process_init.connect(lambda **_: slot.enter_child(), weak=False)
+    signals.worker_ready.connect(watch, weak=False)
+    signals.worker_shutting_down.connect(lambda **_: slot.leave(), weak=False)
+    return watching
+
+
+def how_it_ended(child: Any) -> str:  # noqa: ANN401 - billiard has no types
+    """Say what a child process that is gone died of."""
+    deadline = time.monotonic() + EXIT_STATUS_SECONDS
+    while child.exitcode is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    status = child.exitcode
+    if status is None:
+        return "went away"
+    return f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
+
+
+def _celery_worker(app: Celery, name: str, queues: tuple[str, ...]) -> Any:  # noqa: ANN401
+    return app.Worker(
+        hostname=name,
+        pool_cls=concurrency.get_implementation("prefork"),
+        queues=",".join(queues),
+        without_gossip=True,  # workers do not talk to each other: the database knows
+        without_mingle=True,
+        without_heartbeat=True,
+        loglevel=logging.WARNING,
+        quiet=True,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,220 @@
+"""Trains claimed jobs, in the child of a slot: claim until nothing is left, and for each report decide what to do."""
+
+import json
+import logging
+import time
+from collections.abc import Sequence
+from threading import Event
+
+import torch
+from sqlalchemy.exc import SQLAlchemyError
+
+from mlcore import checkpoint, grouping
+from mlcore.errors import DatasetError
+from mlcore.spec import KeepEvery, RunSpec, parse_run_spec
+from mlcore.training import EpochReport, Tick, Training, TrainingState
+from store import checkpoints, jobs
+from store.engine import Database
+from store.errors import LeaseLost
+from store.jobs import Claim, ClaimedRun
+from store.status import Status
+from worker.recorder import Ended, Kept, Recorder
+from worker.reuse import result_keys, without_reused
+from worker.settings import WorkerSettings
+
+logger = logging.getLogger(__name__)
+
+EPOCH_GRACE_SECONDS = 1.0  # an epoch that ends within this time of being told to leave is kept
+
+DIVERGED = (
+    "The training loss at epoch {epoch} was not a finite number, or more than a million times that of predicting zero. "
+    "A smaller learning_rate usually helps."
+)
+INTERNAL = "The training stopped because of an error in the service ({error}); its log has the details."
+
+
+class Trainer:
+    """Trains what the queues of a slot hold."""
+
+    def __init__(self, database: Database, settings: WorkerSettings, name: str, threads: int, leaving: Event) -> None:
+        self._database = database
+        self._settings = settings
+        self._name = name
+        self._threads = threads
+        self._leaving = leaving
+
+    def work(self) -> None:
+        """Claim and train until nothing is left or the slot is told to leave."""
+        try:
+            while not self._leaving.is_set() and (claim := self._claim()) is not None:
+                if claim.runs:
+                    Execution(self._database, claim, self._settings, self._leaving).run()
+        except SQLAlchemyError:
+            logger.exception("the database did not answer; whatever was held is given back when its lease runs out")
+
+    def _claim(self) -> Claim | None:
+        """Claim the next job; what an earlier result answers is taken from there, in the same transaction."""
+        with self._database.write() as session:
+            claim = jobs.claim(
+                session,
+                worker=self._name,
+                queues=self._settings.queues,
+                lease_seconds=self._settings.lease_seconds,
+                device=self._settings.device,
+                threads=self._threads,
+            )
+            return None if claim is None else without_reused(session, claim)
+
+
+class Execution:
+    """The training of one claimed job, from wherever an earlier claim left it."""
+
+    def __init__(self, database: Database, claim: Claim, settings: WorkerSettings, leaving: Event) -> None:
+        self._database = database
+        self._claim = claim
+        self._settings = settings
+        self._leaving = leaving
+        self._told_at: float | None = None
+        self._result_keys = result_keys(claim)
+        self._recorder = Recorder(database, claim, settings)
+        self._specs: list[RunSpec] = []
+
+    def run(self) -> None:
+        """Train until every run of the job is final, the slot is told to leave, or the lease is lost."""
+        claim = self._claim
+        logger.info("job %s: %d runs to train, claim %d", claim.job_id, len(self._recorder.live), claim.claims)
+        try:
+            self._train_or_fail()
+        except LeaseLost:
+            logger.warning("job %s: the lease was lost, nothing more is written", claim.job_id)
+
+    def _train_or_fail(self) -> None:
+        try:
+            self._train()
+        except (LeaseLost, SQLAlchemyError):
+            raise
+        except DatasetError as problem:
+            self._fail(self._runs(), "dataset", str(problem))
+        except Exception as problem:
+            logger.exception("job %s failed", self._claim.job_id)
+            self._fail(self._runs(), "internal", INTERNAL.format(error=type(problem).__name__))
+
+    def _train(self) -> None:
+        training = self._training()
+        torch.set_num_threads(grouping.threads(self._specs, self._claim.threads))
+        for report in training:
+            self._handle(training, report)
+            if not self._recorder.live:
+                return
+            if self._must_leave(report):
+                self._leave(training)
+                return
+        self._succeed(training)
+
+    def _training(self) -> Training:
+        self._specs = [parse_run_spec(run.spec) for run in self._claim.runs]
+        training = Training(
+            self._specs, data_root=self._settings.data, device=self._claim.device, state=self._resume_state()
+        )
+        for run in self._claim.runs:
+            if run.index not in self._recorder.live:
+                training.stop(run.index)
+        self._recorder.expect_states_of(_size(training.state()))
+        return training
+
+    def _resume_state(self) -> TrainingState | None:
+        with self._database.write() as session:
+            stored = checkpoints.latest_state(session, self._claim.job_id)
+        if stored is None:
+            return None
+        logger.info("job %s goes on after epoch %d", self._claim.job_id, stored.epoch)
+        return checkpoint.state_from_bytes(stored.data)
+
+    def _handle(self, training: Training, report: EpochReport | Tick) -> None:
+        if isinstance(report, Tick):
+            to_cancel = self._recorder.look()
+        else:
+            to_cancel = self._recorder.add(report)
+            self._end_diverged(report)
+            self._keep(training, report.epoch)
+        self._cancel(training, to_cancel)
+        if isinstance(report, EpochReport) and self._recorder.live and self._recorder.state_is_due():
+            self._store_state(training)
+
+    def _runs(self) -> list[ClaimedRun]:
+        return list(self._recorder.live.values())
+
+    def _end_diverged(self, report: EpochReport) -> None:
+        lost = [run for run in self._runs() if run.index in report.diverged]
+        if lost:
+            self._fail(lost, "diverged", DIVERGED.format(epoch=report.epoch))
+
+    def _fail(self, runs: Sequence[ClaimedRun], kind: str, detail: str) -> None:
+        error = {"kind": kind, "detail": detail}
+        self._recorder.store(ended=[Ended(run, Status.FAILED, error) for run in runs])
+
+    def _cancel(self, training: Training, asked: Sequence[ClaimedRun]) -> None:
+        to_cancel = [run for run in asked if run.index in self._recorder.live]
+        for run in to_cancel:
+            training.stop(run.index)
+        if to_cancel:
+            self._recorder.store(ended=[Ended(run, Status.CANCELLED) for run in to_cancel])
+
+    def _keep(self, training: Training, epoch: int) -> None:
+        """Keep the weights of this epoch for the runs that want every k-th."""
+        wanted = [run for run in self._runs() if _wants_epoch(self._specs[run.index], epoch)]
+        if wanted:
+            self._recorder.store(kept=[self._kept(training, run, "epoch") for run in wanted])
+
+    def _kept(self, training: Training, run: ClaimedRun, kind: checkpoints.Kind) -> Kept:
+        data = checkpoint.weights_to_bytes(training.weights(run.index), _about(epoch=training.epoch))
+        return Kept(run, kind, training.epoch, data)
+
+    def _succeed(self, training: Training) -> None:
+        kept = [each for run in self._runs() for each in self._final_weights(training, run)]
+        ended = [Ended(run, Status.SUCCEEDED, result_key=self._result_keys[run.run_id]) for run in self._runs()]
+        self._recorder.store(kept, ended)
+        logger.info("job %s is done", self._claim.job_id)
+
+    def _final_weights(self, training: Training, run: ClaimedRun) -> list[Kept]:
+        if self._specs[run.index].keep_checkpoints == "none":
+            return []
+        kept = [self._kept(training, run, "last")]
+        if (best := training.best(run.index)) is not None:
+            about = _about(epoch=best.epoch, loss=best.loss, selected_on=best.selected_on)
+            kept.append(Kept(run, "best", best.epoch, checkpoint.weights_to_bytes(best.weights, about)))
+        return kept
+
+    def _store_state(self, training: Training) -> None:
+        self._recorder.store_state(training.epoch, lambda: checkpoint.state_to_bytes(training.state()))
+
+    def _must_leave(self, report: EpochReport | Tick) -> bool:
+        """Whether to put the job down now: after an epoch if possible, but not if that takes long."""
+        if not self._leaving.is_set():
+            return False
+        if isinstance(report, EpochReport):
+            return report.epoch < self._specs[0].epochs
+        self._told_at = self._told_at or time.monotonic()
+        return time.monotonic() - self._told_at >= EPOCH_GRACE_SECONDS
+
+    def _leave(self, training: Training) -> None:
+        """Give the job back; an epoch cut short is trained again, to the same bits."""
+        if training.epoch:
+            self._store_state(training)
+        self._recorder.give_back("the worker was shut down")
+        logger.info("job %s was given back after epoch %d", self._claim.job_id, training.epoch)
+
+
+def _size(state: TrainingState) -> int:
+    """Return about how many bytes a state has."""
+    return sum(tensor.nbytes for tensor in (*state.parameters.values(), *state.best_parameters.values()))
+
+
+def _about(**facts: object) -> dict[str, str]:
+    """Return what a file of weights says of itself: as one entry, since safetensors shuffles several."""
+    return {"epochd": json.dumps(facts)}
+
+
+def _wants_epoch(spec: RunSpec, epoch: int) -> bool:
+    keep = spec.keep_checkpoints
+    return isinstance(keep, KeepEvery) and epoch % keep.every == 0

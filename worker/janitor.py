@@ -1,0 +1,94 @@
+"""The janitor: a small process that puts right what others left behind. Any number of them may run, at any time.
+
+`python -m worker.janitor`
+"""
+
+import logging
+import signal
+import sys
+from collections import Counter
+from collections.abc import Callable
+from threading import Event
+
+from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
+
+from store import jobs, workers
+from store.engine import Database, make_engine
+from store.status import Status
+from store.tables import Job, Worker
+from worker.broker import Publisher, make_app
+from worker.lifeline import end_with
+from worker.logs import configure_logging
+from worker.settings import WorkerSettings
+
+logger = logging.getLogger(__name__)
+
+LIVE_HEARTBEATS = 5  # a slot that missed so many heartbeats is taken for gone
+FORGOTTEN_HEARTBEATS = 60  # and after so many it is not remembered any more
+
+
+def run_once(database: Database, publish: Callable[[str], None], settings: WorkerSettings) -> None:
+    """Rescue jobs whose lease ran out, publish hints for jobs that an idle slot could take, forget dead slots."""
+    with database.write() as session:
+        expired = jobs.expire(session, max_crashes=settings.max_crashes)
+    for job in expired:
+        logger.warning("the lease of job %s ran out", job)
+    for queue, count in hints_needed(database, settings).items():
+        for _ in range(count):
+            publish(queue)
+    forget_dead(database, settings)
+
+
+def hints_needed(database: Database, settings: WorkerSettings) -> Counter[str]:
+    """Count, by queue, the queued jobs for which there may be no hint: no more of them than idle slots."""
+    with database.read() as session:
+        queued = jobs.queued(session)
+        if not queued:
+            return Counter()
+        live = workers.live(session, within_seconds=LIVE_HEARTBEATS * settings.heartbeat_seconds)
+        busy = set(session.scalars(select(Job.worker).where(Job.status == Status.RUNNING)))
+    idle = Counter(queue for worker in live if worker.name not in busy for queue in worker.queues)
+    return Counter({queue: min(count, idle[queue]) for queue, count in queued.items()})
+
+
+def forget_dead(database: Database, settings: WorkerSettings) -> None:
+    """Forget the slots that have said nothing for long."""
+    with database.read() as session:
+        live = workers.live(session, within_seconds=FORGOTTEN_HEARTBEATS * settings.heartbeat_seconds)
+        dead = set(session.scalars(select(Worker.name))) - {worker.name for worker in live}
+    for name in dead:
+        with database.write() as session:
+            workers.forget(session, name)
+
+
+def run(settings: WorkerSettings, told_to_stop: Event) -> None:
+    """Look every two seconds until told to stop; a database or broker that is away is waited for."""
+    database = Database(make_engine(settings.url))
+    publisher = Publisher(make_app(settings))
+    try:
+        while not told_to_stop.is_set():
+            try:
+                run_once(database, publisher.publish, settings)
+            except SQLAlchemyError as problem:
+                logger.warning("the database did not answer: %s", problem)
+            told_to_stop.wait(settings.janitor_seconds)
+    finally:
+        publisher.close()
+        database.dispose()
+
+
+def main() -> int:
+    """Run the janitor with the settings of the environment until SIGTERM or SIGINT."""
+    settings = WorkerSettings()
+    configure_logging("janitor")
+    end_with(settings.lifeline)
+    told_to_stop = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: told_to_stop.set())
+    run(settings, told_to_stop)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

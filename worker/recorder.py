@@ -1,0 +1,223 @@
+"""Stores what a training yields: often enough to watch and stop it, seldom enough to cost next to nothing."""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.orm import Session
+
+from mlcore.training import EpochReport
+from store import checkpoints, curves, flushes, jobs, runs
+from store.checkpoints import NewCheckpoint
+from store.curves import Segment
+from store.engine import Database
+from store.jobs import Claim, ClaimedRun
+from store.status import FINAL, Status
+from worker.settings import WorkerSettings
+from worker.summaries import Summaries
+
+logger = logging.getLogger(__name__)
+
+PATIENCE_SECONDS = 60.0  # how long a write that cannot wait is tried again while the database is away
+RETRY_SECONDS = 0.2
+USUAL_SPEED = 100e6  # bytes of a state packed and stored in a second, until it has been measured
+LOWEST_SPEED = 10e6  # what a lease allows for
+DatabaseAway = (OperationalError, InterfaceError)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Weights that stay readable; `kind` is "last", "best" or "epoch"."""
+
+    run: ClaimedRun
+    kind: checkpoints.Kind
+    epoch: int
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a run ended."""
+
+    run: ClaimedRun
+    status: Status
+    error: dict[str, Any] | None = None
+    result_key: str | None = None
+
+
+@dataclass
+class Recorder:
+    """Keeps the reports of one claimed job until it is time for one short transaction.
+
+    Every write raises LeaseLost when the job is held by somebody else by now, or by nobody. A database that is away
+    costs nothing but time: reports are kept until it is back, while the training goes on.
+    """
+
+    database: Database
+    claim: Claim
+    settings: WorkerSettings
+    live: dict[int, ClaimedRun] = field(init=False)
+    _summaries: Summaries = field(init=False)
+    _reports: list[EpochReport] = field(init=False, default_factory=list)
+    _stored_at: float = field(init=False, default=float("-inf"))  # so that the first epoch is stored at once
+    _write_cost: float = field(init=False, default=0.0)
+    _looked_at: float = field(init=False, default_factory=time.monotonic)
+    _state_epoch: int = field(init=False, default=0)
+    _state_at: float = field(init=False, default_factory=time.monotonic)
+    _state_cost: float = field(init=False, default=0.0)
+
+    def __post_init__(self) -> None:
+        self.live = {run.index: run for run in self.claim.runs if run.status not in FINAL}
+        self._stored_epochs = np.array([run.stored_epoch for run in self.claim.runs])
+        self._summaries = Summaries(len(self.claim.runs))
+        if self._stored_epochs.any():
+            self._summarize_stored()
+
+    def _summarize_stored(self) -> None:
+        with self.database.read() as session:
+            for run in self.live.values():
+                self._summaries.add_stored(run.index, curves.read(session, run.run_id))
+
+    def add(self, report: EpochReport) -> list[ClaimedRun]:
+        """Keep a report and store what there is when it is time; returns the live runs whose cancel was asked for."""
+        if report.evaluated:
+            self._reports.append(report)
+            is_new = self._stored_epochs < report.epoch
+            new = {name: np.where(is_new, values, np.nan) for name, values in report.metrics.items()}
+            self._summaries.add(report.epoch, new)
+        return self.look()
+
+    def look(self) -> list[ClaimedRun]:
+        """Store, renew the lease or look for cancels, whichever it is time for; returns the runs to cancel."""
+        now = time.monotonic()
+        spacing = max(self.settings.flush_seconds, self._write_cost / self.settings.flush_share)
+        is_due = self._reports and now - self._stored_at >= min(spacing, self.settings.renew_seconds)
+        try:
+            if is_due or now - self._stored_at >= self.settings.renew_seconds:
+                return self._live(self._once(self._write))
+            if now - self._looked_at >= self.settings.contact_seconds:
+                return self._live(self._cancels_asked())
+        except DatabaseAway as problem:
+            self._looked_at = now
+            logger.warning("job %s goes on while the database is away: %s", self.claim.job_id, problem.orig)
+        return []
+
+    def store(self, kept: Sequence[Kept] = (), ended: Sequence[Ended] = ()) -> list[ClaimedRun]:
+        """Store all there is, checkpoints and ends of runs included, as one transaction; returns the runs to cancel."""
+
+        def write(session: Session) -> set[UUID]:
+            asked = self._write(session, sum(len(each.data) for each in kept))
+            checkpoints.put_all(
+                session, self.claim, [NewCheckpoint(each.run.run_id, each.kind, each.epoch, each.data) for each in kept]
+            )
+            runs.finish_all(session, self.claim, [self._outcome(each) for each in ended])
+            return asked
+
+        asked = self._surely(write)
+        for each in ended:
+            del self.live[each.run.index]
+        return self._live(asked)
+
+    def expect_states_of(self, n_bytes: int) -> None:
+        """Guess what a resume state of this size will cost."""
+        self._state_cost = n_bytes / USUAL_SPEED
+
+    def state_is_due(self) -> bool:
+        """Whether the resume state of the job is old enough to be worth another."""
+        age = time.monotonic() - self._state_at
+        return age >= max(self.settings.checkpoint_seconds, self._state_cost / self.settings.checkpoint_share)
+
+    def store_state(self, epoch: int, to_bytes: Callable[[], bytes]) -> None:
+        """Store the state to resume from after `epoch`, all epochs up to it before that, and note what it costs."""
+        if epoch == self._state_epoch:
+            return
+        start = time.monotonic()
+
+        def write(session: Session) -> None:
+            self._write(session, len(data))
+            checkpoints.put(session, self.claim, run_id=None, kind="state", epoch=epoch, data=data)
+
+        data = to_bytes()
+        try:
+            self._once(write)
+            self._state_epoch = epoch
+        except DatabaseAway as problem:
+            logger.warning("no resume state of job %s while the database is away: %s", self.claim.job_id, problem.orig)
+        self._state_at = time.monotonic()
+        self._state_cost = self._state_at - start
+
+    def give_back(self, reason: str) -> None:
+        """Store all there is and give the job back to the queue."""
+
+        def write(session: Session) -> None:
+            self._write(session)
+            jobs.give_back(session, self.claim, reason)
+
+        self._surely(write)
+
+    def _write(self, session: Session, n_bytes: int = 0) -> set[UUID]:
+        """Store the reports, renew the lease for as long as `n_bytes` more may take to write, and learn of cancels."""
+        lease_seconds = self.settings.lease_seconds + n_bytes / LOWEST_SPEED
+        return flushes.write(session, self.claim, self._segments(), lease_seconds)
+
+    def _outcome(self, ended: Ended) -> runs.Outcome:
+        summary = self._summaries.of(ended.run.index)
+        return runs.Outcome(ended.run.run_id, ended.status, summary, ended.error, ended.result_key)
+
+    def _cancels_asked(self) -> set[UUID]:
+        with self.database.read() as session:
+            asked = runs.cancels_asked(session, self.claim.job_id)
+        self._looked_at = time.monotonic()
+        return asked
+
+    def _live(self, asked: set[UUID]) -> list[ClaimedRun]:
+        return [run for run in self.live.values() if run.run_id in asked]
+
+    def _segments(self) -> list[Segment]:
+        if not self._reports:
+            return []
+        epochs = np.array([report.epoch for report in self._reports], np.int64)
+        values = _by_run(self._reports, len(self.claim.runs))
+        segments = []
+        for run in self.live.values():
+            new = epochs > run.stored_epoch
+            if new.any():
+                metrics = {name: matrix[run.index, new] for name, matrix in values.items()}
+                segments.append(Segment(run.run_id, epochs[new], metrics))
+        return segments
+
+    def _once(self, write: Callable[[Session], T]) -> T:
+        """Run a write that includes `_write`; raises DatabaseAway."""
+        start = time.monotonic()
+        with self.database.write() as session:
+            result = write(session)
+        self._reports.clear()
+        self._stored_at = self._looked_at = time.monotonic()
+        self._write_cost = self._stored_at - start
+        return result
+
+    def _surely(self, write: Callable[[Session], T]) -> T:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                return self._once(write)
+            except DatabaseAway as problem:
+                if time.monotonic() > deadline:
+                    raise
+                logger.warning("job %s waits for the database: %s", self.claim.job_id, problem.orig)
+            time.sleep(RETRY_SECONDS)
+
+
+def _by_run(reports: Sequence[EpochReport], n_runs: int) -> dict[str, NDArray[np.float64]]:
+    """Return each metric as [runs, epochs]; NaN where an epoch did not measure it."""
+    names = dict.fromkeys(name for report in reports for name in report.metrics)
+    absent = np.full(n_runs, np.nan)
+    return {name: np.stack([report.metrics.get(name, absent) for report in reports], axis=1) for name in names}

@@ -1,0 +1,49 @@
+"""Answering a run with the result of an earlier, equal one: equal spec, code, torch, device, threads and owner."""
+
+import hashlib
+import json
+from dataclasses import replace
+from uuid import UUID
+
+import torch
+from sqlalchemy.orm import Session
+
+from mlcore.version import fingerprint
+from store.jobs import Claim, ClaimedRun
+from store.reuse import reuse_earlier
+from store.status import Status
+
+NOT_THE_RESULT = {"reuse"}
+"""Fields of a spec that do not change what comes out."""
+
+
+def without_reused(session: Session, claim: Claim) -> Claim:
+    """Take earlier results for the runs of a first claim, and return the claim with what there is left to train.
+
+    A run that took an earlier result is not in the stack, now or on a later claim, so the others keep their columns.
+    """
+    reused = {run.run_id for run in claim.runs if run.reused}
+    if claim.claims == 1:
+        keys = result_keys(claim)
+        wanted = {run.run_id: keys[run.run_id] for run in claim.runs if _may_be_reused(run)}
+        reused |= reuse_earlier(session, claim, wanted)
+    members = [run for run in claim.runs if run.run_id not in reused]
+    return replace(claim, runs=tuple(replace(run, index=index) for index, run in enumerate(members)))
+
+
+def _may_be_reused(run: ClaimedRun) -> bool:
+    return run.status == Status.RUNNING and bool(run.spec.get("reuse", True))
+
+
+def result_keys(claim: Claim) -> dict[UUID, str]:
+    """Return what names each run's result: a sha256 (hex) over all that decides its bits but the stack."""
+    built = [fingerprint(), torch.__version__, claim.device, claim.threads]
+    return {run.run_id: _key([_result_of(run), *built]) for run in claim.runs}
+
+
+def _result_of(run: ClaimedRun) -> dict[str, object]:
+    return {name: value for name, value in run.spec.items() if name not in NOT_THE_RESULT}
+
+
+def _key(parts: list[object]) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

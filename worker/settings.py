@@ -1,0 +1,54 @@
+"""What a worker can be told through the environment."""
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from store.settings import StoreSettings
+
+
+class WorkerSettings(StoreSettings):
+    """Settings of the queue, the slots and the janitor; durations are in seconds."""
+
+    broker_url: str | None = Field(None, description="Where hints travel; None: files in the data folder.")
+    slot: str | None = Field(
+        None, description="A name that survives restarts: a slot gives back what its predecessor of this name held."
+    )
+    predecessor: str = Field("its worker went away", description="How the predecessor of this name ended.")
+    lifeline: int | None = Field(None, description="Descriptor of a pipe whose end means that the starter is gone.")
+    device: Literal["cpu", "cuda"] = Field("cpu", description="Where this worker trains.")
+    threads: int | None = Field(None, ge=1, description="CPU threads of the training; None: one per core.")
+    lease_seconds: float = Field(10.0, gt=0, description="How long a job stays claimed without a sign of life.")
+    flush_seconds: float = Field(0.25, ge=0, description="Epochs are stored at most this often.")
+    flush_share: float = Field(
+        0.1, gt=0, lt=1, description="Storing epochs costs about this share of the time at most."
+    )
+    contact_seconds: float = Field(0.5, gt=0, description="Within a long epoch, cancels are looked for this often.")
+    renew_seconds: float = Field(3.0, gt=0, description="Within a long epoch, the lease is renewed this often.")
+    checkpoint_seconds: float = Field(1.0, ge=0, description="The shortest time between two resume states of a job.")
+    checkpoint_share: float = Field(0.04, gt=0, lt=1, description="Resume states cost at most this share of the time.")
+    heartbeat_seconds: float = Field(2.0, gt=0, description="How often a slot says that it is alive.")
+    janitor_seconds: float = Field(2.0, gt=0, description="How often the janitor looks.")
+    max_crashes: int = Field(3, ge=1, description="Crashes without progress in between after which a job has failed.")
+
+    @property
+    def broker_folder(self) -> Path:
+        """The folder of the embedded broker."""
+        return self.data / "broker"
+
+    @property
+    def threads_or_cores(self) -> int:
+        """With how many threads to train."""
+        return self.threads or cores()
+
+    @property
+    def queues(self) -> tuple[str, ...]:
+        """The queues this worker takes jobs from."""
+        return ("gpu", "cpu") if self.device == "cuda" else ("cpu",)
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
