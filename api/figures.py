@@ -176,10 +176,10 @@ def keep_in_view(axes: "Axes", lines: Sequence[Part]) -> None:
 def _legend(figure: "Figure", lines: Sequence[Line]) -> None:
     from matplotlib.lines import Line2D
 
-    said = {part.said: STYLES[part.part] for line in lines for name in QUANTITIES for part in parts(line, name)}
-    if not said:
-        return
     single = len(lines) == 1
+    said = {part.said: STYLES[part.part] for line in lines for name in QUANTITIES for part in parts(line, name)}
+    if not said and (single or not any(parts(line, name) for line in lines for name in NORMS)):
+        return
     grey = colour_of(lines[0], 0) if single else GREY
     handles = [Line2D([], [], color=grey, linestyle=style, label=name, linewidth=1.8) for name, style in said.items()]
     if not single:

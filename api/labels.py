@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from mlcore.spec import LinearSpec, MlpSpec, PolynomialSpec, parse_run_spec
+from store.status import Status
 
 NAMES: Final = {
     "weight_decay": "λ",
@@ -13,8 +14,12 @@ NAMES: Final = {
     "n_inputs": "inputs",
     "noise_std": "noise",
     "init": "initial weights",
+    "weight_l2_norm": "‖w‖₂",
+    "weight_l1_norm": "‖w‖₁",
 }
-"""What people call a field; the others are called what they are."""
+"""What people call a field or a metric; the others are called what they are."""
+ENDED: Final = {Status.FAILED: " · failed", Status.CANCELLED: " · cancelled"}
+"""What is to be said of a run below its name, if it did not end well."""
 
 
 def describe(spec: MlpSpec | PolynomialSpec | LinearSpec) -> str:
@@ -43,6 +48,12 @@ def _model(spec: MlpSpec | PolynomialSpec | LinearSpec) -> str:
 def name(field: str) -> str:
     """A field or a metric in words for axes and legends, such as `learning rate`; `weight_decay` is λ."""
     return NAMES.get(field, field.replace("_", " "))
+
+
+def by(fields: Iterable[str]) -> str:
+    """What is varied, such as ` by degree, λ`; nothing when nothing is."""
+    names = ", ".join(name(field) for field in fields)
+    return f" by {names}" if names else ""
 
 
 def value(given: Any) -> str:  # noqa: ANN401  any JSON value

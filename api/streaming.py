@@ -1,10 +1,14 @@
 """Answers that are sent while they are made, so that their size is no matter."""
 
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from itertools import chain
+from typing import TypeVar
 
 from fastapi.responses import StreamingResponse
+from sqlalchemy.orm import Session
 from starlette.types import Receive, Scope, Send
+
+Row = TypeVar("Row")
 
 
 class Stream(StreamingResponse):
@@ -22,6 +26,16 @@ class Stream(StreamingResponse):
             await super().__call__(scope, receive, send)
         finally:
             self._pieces.close()  # here and not in a thread: nothing may be awaited once the request is cancelled
+
+
+def released(session: Session, rows: Iterable[Row]) -> Iterator[Row]:
+    """The rows of a query that comes in batches, no transaction being open while one is looked at.
+
+    A client may take as long as it likes over a piece: a snapshot held so long would keep SQLite's log growing.
+    """
+    for row in rows:
+        session.rollback()
+        yield row
 
 
 def chunks(parts: Iterable[bytes], least: int = 64 * 1024) -> Generator[bytes, None, None]:

@@ -13,7 +13,7 @@ from api.curve_answers import FORMATS
 from api.negotiation import MEDIA_TYPES, choose, conditional, weak_etag
 from api.schemas import common, results
 from api.schemas.results import SummaryQuery
-from api.streaming import chunks
+from api.streaming import chunks, released
 from mlcore.analysis import summary
 from mlcore.analysis.statistics import Estimate
 from mlcore.analysis.summary import OUTCOMES, Candidate, Choice, Configuration, Outcome, Result
@@ -46,8 +46,8 @@ class Asked:
     def read(self) -> Iterator[Configuration]:
         """The configurations in the order of the grid, one at a time."""
         with self.database.read() as session:
-            found = (_result(run) for run in runs.results(session, self.experiment.id))
-            yield from summary.configurations(found, list(self.axes.grid))
+            found = released(session, runs.results(session, self.experiment.id))
+            yield from summary.configurations(map(_result, found), list(self.axes.grid))
 
 
 def _result(run: runs.RunResult) -> Result:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 Values = npt.NDArray[np.float64]
 MOST_ANNOTATED: Final = 240
+FEW_CELLS: Final = 40
 MOST_TICKS: Final = 24
 MOST_MARKED: Final = 60
 """Points along an axis that are drawn one by one."""
@@ -67,8 +68,8 @@ def _heat_map(
     figure: "Figure", title: str, subtitle: str, fields: Sequence[str], metric: str, points: Sequence[Point]
 ) -> None:
     columns, rows = (distinct([point.at[axis] for point in points]) for axis in (0, 1))
-    values, lost, marked = _cells(points, list(columns), list(rows), metric)
-    width, height = (min(max(3.2 + 0.62 * len(columns), 7.2), 14), min(max(2.0 + 0.42 * len(rows), 4.2), 10))
+    values, lost, marked = best_cells(points, list(columns), list(rows), metric)
+    width, height = (min(max(3.2 + 0.62 * len(columns), 7.2), 14), min(max(2.0 + 0.36 * len(rows), 4.2), 7.5))
     figure.set_size_inches(width, height)
     axes = figure.subplots()
     image = axes.imshow(values, origin="lower", aspect="auto", cmap=color_map(), norm=_norm(values))
@@ -86,7 +87,7 @@ def _heat_map(
         figure.supxlabel("grey: no run has succeeded", fontsize=9, color=GREY)
 
 
-def _cells(
+def best_cells(
     points: Sequence[Point], columns: Sequence[str], rows: Sequence[str], metric: str
 ) -> tuple[Values, npt.NDArray[np.bool_], list[tuple[int, int]]]:
     """The best mean of each cell [rows, columns], NaN where there is none; which cells are lost; which are marked."""
@@ -152,12 +153,13 @@ def label(axis: Any, values: Sequence[Any]) -> None:  # noqa: ANN401  an axis of
 
 
 def _annotate(axes: "Axes", image: "AxesImage", values: Values, lost: npt.NDArray[np.bool_]) -> None:
+    size = 11 if values.size <= FEW_CELLS else 8
     for (row, column), value in np.ndenumerate(values):
         if math.isnan(value):
             said, colour = ("×" if lost[row, column] else "–"), GREY
         else:
             said, colour = f"{value:.3g}", _legible_on(image.to_rgba(np.array(value)))
-        axes.text(column, row, said, ha="center", va="center", fontsize=8, color=colour)
+        axes.text(column, row, said, ha="center", va="center", fontsize=size, color=colour)
 
 
 def _legible_on(rgba: Any) -> str:  # noqa: ANN401  four numbers

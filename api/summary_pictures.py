@@ -9,6 +9,7 @@ from api.summaries import Asked
 from api.summary_figures import Point, is_better_high
 from mlcore.analysis import summary
 from mlcore.analysis.summary import Candidate, Configuration
+from mlcore.spec import parse_run_spec
 
 WINNER: Final = "lowest valid loss"
 LOST: Final = ("failed", "diverged")
@@ -19,16 +20,14 @@ def draw(asked: Asked, form: str) -> bytes:
     """The picture in this format; raises Problem 422 for axes that are none of the grid's fields."""
     fields = asked.axes.spanning(asked.query.x, asked.query.y)
     metrics = _metrics(asked, len(fields))
-    points, replicates = _points(asked, fields, metrics)
-    title = asked.experiment.name or f"{asked.experiment.variant}{_by(list(asked.axes.grid))}"
-    marked = any(point.mark for point in points)
+    title, points, replicates = _points(asked, fields, metrics)
+    picture = cast("PictureFormat", form)
     if len(fields) == 2:
+        marked = any(point.mark for point in points)
         said = _subtitle(asked, fields, metrics[0], replicates, marked=marked)
-        return summary_figures.heat_map(title, said, fields, metrics[0], points, cast("PictureFormat", form))
+        return summary_figures.heat_map(title, said, fields, metrics[0], points, picture)
     said = f"after the last epoch · {_replicates(replicates, with_interval=True)}"
-    return summary_figures.intervals(
-        title, said, fields[0] if fields else None, metrics, points, cast("PictureFormat", form)
-    )
+    return summary_figures.intervals(title, said, fields[0] if fields else None, metrics, points, picture)
 
 
 def _metrics(asked: Asked, axes: int) -> list[str]:
@@ -38,12 +37,15 @@ def _metrics(asked: Asked, axes: int) -> list[str]:
     return ["test_loss"] if axes == 2 else [f"{part}_loss" for part in PARTS if f"{part}_loss" in asked.axes.metrics]
 
 
-def _points(asked: Asked, fields: Sequence[str], metrics: Sequence[str]) -> tuple[list[Point], set[int]]:
-    """The configurations, the winner marked, and how many replicates they have."""
+def _points(asked: Asked, fields: Sequence[str], metrics: Sequence[str]) -> tuple[str, list[Point], set[int]]:
+    """What the experiment is called, its configurations, the winner marked, and how many replicates they have."""
+    title = asked.experiment.name or asked.experiment.variant + labels.by(asked.axes.grid)
     found: list[Point] = []
     candidates: list[Candidate | None] = []
     replicates: set[int] = set()
     for configuration in asked.read():
+        if not asked.axes.grid and asked.experiment.name is None:
+            title = labels.describe(parse_run_spec(dict(configuration.first.spec)))
         found.append(_point(configuration, fields, metrics))
         candidates.append(summary.candidate(configuration))
         replicates.add(configuration.replicates)
@@ -51,7 +53,7 @@ def _points(asked: Asked, fields: Sequence[str], metrics: Sequence[str]) -> tupl
     if choice is not None:
         won = found[choice.winner.position]
         found[choice.winner.position] = Point(won.at, won.estimates, won.lost, WINNER)
-    return found, replicates
+    return title, found, replicates
 
 
 def _point(configuration: Configuration, fields: Sequence[str], metrics: Sequence[str]) -> Point:
@@ -77,7 +79,3 @@ def _replicates(counts: set[int], *, with_interval: bool) -> str:
         return "one replicate each"
     count = f"{most}" if len(counts) == 1 else f"up to {most}"
     return f"mean of {count} replicates{' with 95 % confidence interval' if with_interval else ''}"
-
-
-def _by(fields: Sequence[str]) -> str:
-    return f" by {', '.join(labels.name(field) for field in fields)}" if fields else ""

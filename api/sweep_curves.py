@@ -14,7 +14,7 @@ from api.invalid import Fault
 from api.negotiation import MEDIA_TYPES, choose, conditional, weak_etag
 from api.problems import invalid_problem
 from api.schemas.results import ExperimentCurveQuery
-from api.streaming import chunks
+from api.streaming import chunks, released
 from mlcore.analysis.aggregation import STATISTICS, Aggregation, Group
 from store import curves as stored
 from store.curves import Curve, CurveRun
@@ -53,7 +53,7 @@ class Asked:
         """The runs in the order of their numbers, each with the epochs asked for."""
         after = self.query.after_epoch
         with self.database.read() as session:
-            for run, curve in stored.of_experiment(session, self.experiment.id):
+            for run, curve in released(session, stored.of_experiment(session, self.experiment.id)):
                 yield run, curves.at(curve, slice(int((curve.epochs <= after).sum()), None)) if after else curve
 
     def aggregated(self) -> Aggregation:

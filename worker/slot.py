@@ -62,6 +62,7 @@ class Slot:
     def _release(self, database: Database, reason: str) -> None:
         with database.write() as session:
             released = jobs.release_worker(session, self.name, reason, max_crashes=self._settings.max_crashes)
+            workers.forget(session, self.name)  # until a child can train again
         for job in released:
             logger.warning("gave back job %s: %s", job, reason)
 
@@ -147,16 +148,17 @@ class Slot:
 
     def _hangs(self, database: Database) -> bool:
         """Whether the child has long been at work without holding a job: its lease ran out, and it did not notice."""
+        if not state.active_requests or self._holds_a_job(database):
+            self._held_at = time.monotonic()
+        return time.monotonic() - self._held_at > HANG_LEASES * self._settings.lease_seconds
+
+    def _holds_a_job(self, database: Database) -> bool:
         try:
             with database.read() as session:
-                holds = select(Job.id).where(Job.status == Status.RUNNING, Job.worker == self.name)
-                held = session.scalar(holds.limit(1))
+                held = select(Job.id).where(Job.status == Status.RUNNING, Job.worker == self.name)
+                return session.scalar(held.limit(1)) is not None
         except SQLAlchemyError:
-            return False  # a child that waits for the database does not hang
-        now = time.monotonic()
-        if held is not None or not state.active_requests:
-            self._held_at = now
-        return now - self._held_at > HANG_LEASES * self._settings.lease_seconds
+            return True  # a child that waits for the database does not hang
 
     def _end(self, database: Database, end: str) -> None:
         reason = f"its training process {end}"

@@ -56,11 +56,11 @@ def create_experiment(
     A grid, seeds, data seeds and folds make it a sweep of up to 100,000 runs; runs of one shape train together, as one
     job. The answer comes at once; follow `Location` until `status` is succeeded, failed or cancelled.
     """
-    plan, queue = Plan.of(submission), queue_of(submission)
+    queue = queue_of(submission)
     live = live_workers(database, queue, settings.worker_seen_seconds)
     if query.validate_only:
-        return _json(plan.validation(live), 200)
-    jobs = plan.jobs(queue)
+        return _json(Plan.of(submission).validation(live), 200)
+    jobs = Plan.of(submission).jobs(queue)
     with database.write() as session:
         made = stored.create(
             session,

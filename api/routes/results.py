@@ -19,7 +19,6 @@ from store.status import Status
 
 router = APIRouter(prefix="/v1", tags=["results"], route_class=StrictRoute)
 
-_ENDED = {Status.FAILED: " · failed", Status.CANCELLED: " · cancelled"}
 _CURVES = {
     **formats(
         csv="A column `epoch` and one per metric; empty where it was not measured.",
@@ -59,7 +58,7 @@ def get_run_curves(
         name = experiments.get(session, run.experiment_id).name
         curve = curves.read(session, run_id, query.after_epoch)
     spec = parse_run_spec(run.spec)
-    label, facts = labels.describe(spec), labels.facts(spec) + _ENDED.get(run.status, "")
+    label, facts = labels.describe(spec), labels.facts(spec) + labels.ENDED.get(run.status, "")
     shown = curve_answers.Answer(
         name or label,
         facts if name is None else f"{label} · {facts}",

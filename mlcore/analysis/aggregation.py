@@ -48,7 +48,7 @@ class Moments:
         np.maximum(self.highest, values, out=self.highest, where=known)
 
     def widened(self, metrics: int, epochs: int, columns: Epochs) -> "Moments":
-        """Return the same with room for more metrics, and for more epochs among which the present ones are `columns`."""
+        """Return the same with room for more metrics, and more epochs, among which the present ones are `columns`."""
         wider = Moments.nothing(metrics, epochs)
         for one in fields(self):
             getattr(wider, one.name)[: len(self.mean), columns] = getattr(self, one.name)
@@ -172,7 +172,7 @@ class Aggregation:
     def _close(self) -> None:
         if self._folds:
             values = {name: self._replicate.get(name) for name in self._fields}
-            group = self._groups.setdefault(repr(values), Group(values))
+            group = self._groups.get(repr(values)) or self._groups.setdefault(repr(values), Group(values))
             before = group.size
             group.add(*mean_over_folds(self._folds), runs=len(self._folds))
             self.size += group.size - before

@@ -7,8 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api import curves, figures
+from api import curves, figures, labels
+from api.group_figures import Drawn, group_curves
 from api.labels import describe
+from api.summary_figures import Point, best_cells, heat_map, intervals
+from mlcore.analysis.statistics import estimate
 from mlcore.spec import parse_run_spec
 from store.curves import Curve
 
@@ -73,6 +76,52 @@ def test_a_picture_is_the_same_for_the_same_curve(form: figures.PictureFormat) -
 def test_no_values_defeat_a_picture(values: list[float]) -> None:
     curve = Curve(np.array([1, 2]), {"train_loss": np.array(values), "test_accuracy": np.array(values)})
     assert figures.learning_curves("title", "", [figures.Line("run", curve)], "png")
+
+
+@pytest.mark.parametrize("count", [1, 3, 9, 40])
+@pytest.mark.parametrize("extreme", [math.nan, math.inf, 1e300, 1e90, 0.0, -1e9])
+def test_no_group_defeats_a_picture_of_many(count: int, extreme: float) -> None:
+    epochs = np.arange(1, 6)
+    groups = [
+        Drawn({"degree": number, "init": {"scheme": "normal"}}, figures.Line(f"degree {number}", curve, (low, high)))
+        for number in range(count)
+        for curve in [Curve(epochs, {"train_loss": np.exp(-1.0 * epochs), "test_accuracy": np.full(5, number / count)})]
+        for low, high in [({"train_loss": curve.series["train_loss"] - 1}, {"train_loss": np.full(5, extreme)})]
+    ]
+    groups[0].line.curve.series["train_loss"][2:] = extreme
+    picture = group_curves("title", "subtitle", groups, "png")
+    assert picture == group_curves("title", "subtitle", groups, "png")
+    assert picture.startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("means", [[], [1.0], [1.0, 1.0], [0.0, 1e-9], [-1.0, 1e99], [1e308], [1e-5, 1e5], [math.nan]])
+def test_no_values_defeat_a_heat_map(means: list[float]) -> None:
+    points = [Point((place, "a"), {"test_loss": estimate([mean])}) for place, mean in enumerate(means)]
+    points += [Point((0, "b"), {}, lost=True), Point((1, "b"), {}, mark="winner")]
+    assert heat_map("title", "", ["degree", "activation"], "test_loss", points, "png")
+    assert intervals("title", "", "degree", ["train_loss", "test_loss"], points, "png")
+
+
+def test_a_cell_shows_the_best_of_what_lies_in_it() -> None:
+    points = [
+        Point((1, 2), {"test_loss": estimate([loss]), "test_accuracy": estimate([loss])}) for loss in (3.0, 1.0, 2.0)
+    ]
+    assert best_cells(points, ["1"], ["2"], "test_loss")[0].tolist() == [[1.0]]
+    assert best_cells(points, ["1"], ["2"], "test_accuracy")[0].tolist() == [[3.0]]
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"degree": 3, "weight_decay": 0.1}, "degree 3, λ = 0.1"),
+        ({"hidden": [256, 64], "dropout": [0.2, 0.5]}, "hidden 256-64, dropout 0.2/0.5"),
+        ({"hidden": [], "fold": None}, "hidden none, fold –"),
+        ({"init": {"scheme": "normal", "std": 0.01}, "reuse": True}, "initial weights normal 0.01, reuse yes"),
+        ({}, ""),
+    ],
+)
+def test_grid_points_are_one_line(values: dict[str, object], said: str) -> None:
+    assert labels.point(values) == said
 
 
 @pytest.mark.parametrize(

@@ -168,6 +168,7 @@ def test_runs_have_pages_too(service: Service) -> None:
         "POST /v1/experiments/{}:cancel",
         "GET /v1/experiments/{}/runs",
         "GET /v1/experiments/{}/curves",
+        "GET /v1/experiments/{}/summary",
         "GET /v1/runs/{}",
         "POST /v1/runs/{}:cancel",
         "GET /v1/runs/{}/curves",

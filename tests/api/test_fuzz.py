@@ -109,3 +109,29 @@ def test_no_list_query_makes_the_service_fail(running: TestClient, path: str, pa
     answer = running.get(path, params=params)
     if answer.status_code != 200:
         problem(answer, 422, "invalid")
+
+
+ASKED_OF_CURVES = st.dictionaries(
+    st.sampled_from(["metric", "group_by", "aggregate", "max_points", "after_epoch", "format", "x", "y", "limit"]),
+    st.text(max_size=5)
+    | st.integers().map(str)
+    | st.sampled_from(
+        ["mean,std", "max", "test_loss", "degree", "lambda,degree", "fold", "init", "csv", "svg", ",", "30"]
+    ),
+    max_size=3,
+)
+
+
+@given(part=st.sampled_from(["curves", "summary"]), params=ASKED_OF_CURVES)
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_question_about_a_sweep_makes_the_service_fail(service: Service, part: str, params: dict[str, str]) -> None:
+    there = service.get("/v1/experiments", q="fuzzed")["items"]
+    if not there:
+        service.submit(grid={"degree": [1, 2], "init": [{"scheme": "normal"}]}, folds=2, name="fuzzed")
+        service.train(lambda spec: {"test_loss": [1.0, float(spec["degree"])], "valid_loss": [1.0, np.nan]})
+        there = service.get("/v1/experiments", q="fuzzed")["items"]
+    answer = service.client.get(there[0]["links"][part], params=params)
+    if answer.status_code == 406:
+        problem(answer, 406, "not-acceptable")
+    elif answer.status_code != 200:
+        problem(answer, 422, "invalid")

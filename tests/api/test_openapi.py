@@ -1,5 +1,6 @@
 """The OpenAPI document and its page."""
 
+import math
 import re
 from typing import Any
 
@@ -32,7 +33,7 @@ def test_operation_ids_make_good_method_names(document: dict[str, Any]) -> None:
     names = [operation["operationId"] for _, operation in operations(document)]
     assert len(names) == len(set(names))
     assert all(re.fullmatch("[a-z]+(_[a-z]+)*", name) for name in names)
-    assert {"create_experiment", "get_run_curves", "cancel_run", "predict"} <= set(names)
+    assert {"create_experiment", "get_experiment_summary", "get_run_curves", "cancel_run", "predict"} <= set(names)
 
 
 def test_every_operation_is_described_and_says_what_it_answers(document: dict[str, Any]) -> None:
@@ -59,13 +60,15 @@ def test_there_are_examples_for_each_variant_and_they_fit_the_schema(document: d
     content = document["paths"]["/v1/experiments"]["post"]["requestBody"]["content"]["application/json"]
     shown = [example["value"] for example in content["examples"].values()]
     assert {example["spec"]["variant"] for example in shown} == set(examples.EXPERIMENTS)
+    assert {example["spec"]["variant"] for example in shown if "grid" in example} == set(examples.EXPERIMENTS)
     validator = OAS31Validator({**content["schema"], "components": document["components"]})
     for example in shown:
         validator.validate(example)
 
 
 def test_answers_fit_the_schema(document: dict[str, Any], service: Service) -> None:
-    experiment = service.submit()
+    experiment = service.submit({"variant": "polynomial", "epochs": 2, "n_valid": 5}, grid={"degree": [1, 2]}, seeds=2)
+    service.train(lambda spec: {"test_loss": [1.0, math.nan], "valid_loss": [2.0, 1.0 + spec["seed"]]})
     for path, schema in [
         (experiment["links"]["self"], "Experiment"),
         ("/v1/experiments", "ExperimentPage"),
@@ -73,6 +76,8 @@ def test_answers_fit_the_schema(document: dict[str, Any], service: Service) -> N
         (service.run_of(experiment)["links"]["self"], "Run"),
         (service.run_of(experiment)["links"]["curves"], "RunCurves"),
         (experiment["links"]["curves"], "ExperimentCurves"),
+        (experiment["links"]["curves"] + "?aggregate=mean,std", "AggregatedCurves"),
+        (experiment["links"]["summary"], "Summary"),
     ]:
         wanted = {"$ref": f"#/components/schemas/{schema}", "components": document["components"]}
         OAS31Validator(wanted).validate(service.get(path))

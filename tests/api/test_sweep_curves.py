@@ -6,6 +6,7 @@ import io
 import json
 import math
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 import pytest
@@ -13,7 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.requests import ClientDisconnect
 
-from api import streaming, sweep_curves
+from api import streaming, summaries, sweep_curves
+from api.schemas.results import ExperimentCurveQuery, SummaryQuery
+from store import experiments
 from tests.api.service import Metrics, Service, problem
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -334,6 +337,18 @@ def test_a_client_that_leaves_frees_what_it_read_from() -> None:
 
     asyncio.run(leave())
     assert closed
+
+
+def test_a_slow_client_holds_no_transaction(service: Service) -> None:
+    experiment = sweep(service)
+    with service.database.read() as session:
+        row = experiments.get(session, UUID(experiment["id"]))
+    runs = sweep_curves.Asked(service.database, row, ExperimentCurveQuery()).read()
+    configurations = summaries.Asked(service.database, row, SummaryQuery()).read()
+    for rows in (runs, configurations):
+        next(rows)
+        assert service.database.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+        assert len(list(rows)) in (11, 3)
 
 
 def test_bytes_are_sent_in_pieces_of_a_fitting_size() -> None:

@@ -5,7 +5,7 @@ from typing import Any, Final
 Json = dict[str, Any]
 
 # Long enough to be caught at work, short enough to be done again: a few seconds each.
-POLYNOMIAL: Final[Json] = {"variant": "polynomial", "epochs": 2000}
+POLYNOMIAL: Final[Json] = {"variant": "polynomial", "epochs": 4000}
 MLP: Final[Json] = {
     "variant": "mlp",
     "hidden": [32],
@@ -13,7 +13,7 @@ MLP: Final[Json] = {
     "n_train": 1000,
     "n_test": 500,
     "batch_size": 50,
-    "epochs": 50,
+    "epochs": 300,
 }
 ENDLESS: Final[Json] = {"variant": "polynomial", "epochs": 100_000}
 QUICK: Final[Json] = {"variant": "linear", "epochs": 20}

@@ -28,7 +28,7 @@ def test_a_killed_training_process_leaves_no_trace_in_the_weights(data: Path, sp
     with serving(data, settings=OFTEN) as service:
         uninterrupted = service.wait_for_end(service.submit(spec))
         experiment = service.submit(spec)
-        service.wait_for_epoch(experiment, spec["epochs"] // 2)
+        service.wait_for_epoch(experiment, spec["epochs"] // 4)
         service.child().kill()
         run = service.wait_for_end(experiment)
         assert (run["status"], run["claims"]) == ("succeeded", 2)
@@ -72,7 +72,7 @@ def test_a_killed_service_goes_on_when_it_is_started_again(data: Path, kill: Cal
         uninterrupted = service.weights(service.wait_for_end(service.submit(MLP)))
         running = service.submit(MLP)
         queued = [service.submit(QUICK) for _ in range(3)]
-        service.wait_for_epoch(running, MLP["epochs"] // 2)
+        service.wait_for_epoch(running, MLP["epochs"] // 4)
         kill(service)
     with serving(data, settings=OFTEN) as service:
         run = service.wait_for_end(running)
@@ -88,7 +88,7 @@ def test_a_stopped_service_gives_its_job_back_without_a_crash(data: Path) -> Non
     with serving(data) as service:
         uninterrupted = service.weights(service.wait_for_end(service.submit(MLP)))
         experiment = service.submit(MLP)
-        done = service.wait_for_epoch(experiment, MLP["epochs"] // 3)["progress"]["epoch"]
+        done = service.wait_for_epoch(experiment, MLP["epochs"] // 4)["progress"]["epoch"]
         assert service.stop(signal.SIGTERM, seconds=10) == 0
         assert "was given back after epoch" in service.log()
     with serving(data) as service:
@@ -101,7 +101,7 @@ def test_a_stopped_service_gives_its_job_back_without_a_crash(data: Path) -> Non
 
 
 def test_kills_at_random_lose_nothing_and_repeat_nothing(data: Path) -> None:
-    spec = {**POLYNOMIAL, "epochs": 600}
+    spec = {**POLYNOMIAL, "epochs": 1000}
     with serving(data, slots=2, settings=OFTEN) as service:
         experiments = [service.submit({**spec, "seed": number % 3}) for number in range(6)]
         victims: list[Callable[[], object]] = [

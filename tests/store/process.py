@@ -14,6 +14,7 @@ from store import experiments, jobs, runs, schema
 from store.engine import Database, make_engine
 from store.errors import AlreadyFinal, LeaseLost
 from store.jobs import Claim
+from store.reuse import reuse_earlier
 from store.status import FINAL
 from store.tables import Experiment
 from tests.store.samples import finish, store_epochs, try_claim
@@ -64,7 +65,7 @@ def stir(database: Database, seed: str, steps: str) -> int:
 
 
 def _do_something(database: Database, chance: Random, held: Claim | None) -> list[Claim]:
-    worker, what = f"slot-{chance.randrange(4)}", chance.randrange(8)
+    worker, what = f"slot-{chance.randrange(4)}", chance.randrange(9)
     if what <= 1 or held is None:
         claimed = try_claim(database, worker, lease_seconds=chance.choice([-1, 60]))
         return [] if claimed is None else [claimed]
@@ -72,7 +73,7 @@ def _do_something(database: Database, chance: Random, held: Claim | None) -> lis
         first = chance.randrange(1, 10)
         store_epochs(database, held, first, first + 2, lease_seconds=chance.choice([-1, 60]))
     elif what == 3:
-        finish(database, held, chance.choice(held.runs).run_id, chance.choice(sorted(FINAL)))
+        finish(database, held, chance.choice(held.runs).run_id, chance.choice(sorted(FINAL)), chance.choice("kl"))
     else:
         with database.write() as session:
             _change_somehow(session, chance, held, worker, what)
@@ -86,6 +87,8 @@ def _change_somehow(session: Session, chance: Random, held: Claim, worker: str, 
         jobs.release_worker(session, worker, "killed by SIGKILL")
     elif what == 6:
         jobs.give_back(session, held, "shut down")
+    elif what == 7:
+        reuse_earlier(session, held, {run.run_id: chance.choice("kl") for run in held.runs})
     elif chance.random() < 0.2:
         experiments.cancel(session, held.experiment_id)
     else:

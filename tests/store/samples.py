@@ -14,9 +14,10 @@ from store.engine import Database
 from store.experiments import NewJob
 from store.jobs import Claim
 from store.status import FINAL, Status, combined
-from store.tables import Experiment, Job, Run
+from store.tables import Event, Experiment, Job, Run
+from tests.store.strategies import History
 
-SPEC: Mapping[str, Any] = {"variant": "polynomial", "epochs": 10, "seed": 0, "data_seed": 0}
+SPEC: dict[str, Any] = {"variant": "polynomial", "epochs": 10, "seed": 0, "data_seed": 0}
 
 
 def submit(database: Database, *stacks: int, queue: str = "cpu", **more: Any) -> Experiment:
@@ -52,15 +53,28 @@ def store_epochs(database: Database, held: Claim, first: int, last: int, lease_s
         return flushes.write(session, held, segments, lease_seconds)
 
 
-def finish(database: Database, held: Claim, run_id: UUID, status: Status = Status.SUCCEEDED) -> bool:
+def store_history(database: Database, held: Claim, run_id: UUID, history: History) -> None:
+    """Store a run's history as the segments that it is cut into."""
+    epochs, series, cuts = history
+    for part in np.split(np.arange(epochs.size), cuts):
+        with database.write() as session:
+            piece = Segment(run_id, epochs[part], {name: values[part] for name, values in series.items()})
+            flushes.write(session, held, [piece], 60)
+
+
+def finish(
+    database: Database, held: Claim, run_id: UUID, status: Status = Status.SUCCEEDED, result_key: str | None = None
+) -> bool:
     error = {"kind": "diverged", "detail": "the loss became infinite"} if status is Status.FAILED else None
     with database.write() as session:
-        return runs.finish(session, held, run_id, status, {}, error)
+        return runs.finish(session, held, run_id, status, {}, error, result_key)
 
 
-def finish_all(database: Database, held: Claim, status: Status = Status.SUCCEEDED) -> None:
+def finish_all(
+    database: Database, held: Claim, status: Status = Status.SUCCEEDED, result_key: str | None = None
+) -> None:
     for run in held.runs:
-        finish(database, held, run.run_id, status)
+        finish(database, held, run.run_id, status, result_key)
 
 
 def experiment(database: Database, experiment_id: UUID) -> Experiment:
@@ -95,7 +109,9 @@ def check_all_adds_up(database: Database) -> None:
         for job in session.scalars(select(Job)):
             _check_job(job, [run for run in all_runs if run.job_id == job.id])
         for experiment in session.scalars(select(Experiment)):
-            _check_experiment(experiment, [run for run in all_runs if run.experiment_id == experiment.id])
+            members = [run for run in all_runs if run.experiment_id == experiment.id]
+            _check_experiment(experiment, members)
+            _check_told(events.of_experiment(session, experiment.id, limit=10**6), members)
 
 
 def _check_job(job: Job, members: Sequence[Run]) -> None:
@@ -112,3 +128,19 @@ def _check_experiment(experiment: Experiment, members: Sequence[Run]) -> None:
     assert (experiment.finished_at is not None) == (experiment.status in FINAL)
     assert experiment.epochs_done == sum(run.epochs_done for run in members)
     assert all((run.finished_at is not None) == (run.status in FINAL) for run in members)
+    assert all(run.status is Status.SUCCEEDED for run in members if run.result_key is not None)
+    assert all(run.result_key is not None for run in members if run.reused_from is not None)
+
+
+def _check_told(told: Sequence[Event], members: Sequence[Run]) -> None:
+    """Who reads the events from the first on knows how every run stands."""
+    known = {run.id: Status.QUEUED for run in members}
+    for event in told:
+        if event.runs is not None and event.status is not None:
+            moved = [run.id for run in members if run.job_id == event.job_id and known[run.id] not in FINAL]
+            assert len(moved) == event.runs
+            known |= dict.fromkeys(moved, event.status)
+        elif event.run_id is not None and event.status is not None:
+            assert known[event.run_id] not in FINAL
+            known[event.run_id] = event.status
+    assert known == {run.id: run.status for run in members}

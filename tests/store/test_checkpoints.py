@@ -1,21 +1,30 @@
 import hashlib
+from collections.abc import Sequence
 from uuid import UUID
 
 import pytest
 from sqlalchemy import delete, func, select, update
 
 from store import checkpoints, jobs
-from store.checkpoints import Kind
+from store.checkpoints import Kind, NewCheckpoint
 from store.engine import Database
-from store.errors import CheckpointDamaged, NotFound
+from store.errors import CheckpointDamaged, LeaseLost, NotFound
 from store.jobs import Claim
 from store.tables import Checkpoint, CheckpointChunk
 from tests.store.samples import claim, finish_all, kinds, submit
+from tests.store.statements import counting
+
+KINDS: list[Kind] = ["last", "best", "epoch"]
 
 
 def put(database: Database, held: Claim, run_id: UUID | None, kind: Kind, epoch: int, data: bytes) -> None:
     with database.write() as session:
         checkpoints.put(session, held, run_id=run_id, kind=kind, epoch=epoch, data=data)
+
+
+def put_all(database: Database, held: Claim, items: Sequence[NewCheckpoint]) -> None:
+    with database.write() as session:
+        checkpoints.put_all(session, held, items)
 
 
 def damage(database: Database, epoch: int, how: str = "flip") -> None:
@@ -144,6 +153,64 @@ def test_a_state_outlives_claims_and_goes_when_its_job_ends(database: Database, 
     with database.write() as session:
         assert checkpoints.latest_state(session, again.job_id) is None
         assert checkpoints.get(session, again.runs[0].run_id, "last").data == b"weights"
+
+
+def test_many_are_stored_at_once_in_few_statements(database: Database) -> None:
+    submit(database, 300)
+    held = claim(database)
+    with counting(database) as statements:
+        for epoch in (1, 2):
+            statements.clear()
+            items = [
+                NewCheckpoint(member.run_id, kind, epoch, f"{kind} {epoch} of {member.index}".encode())
+                for member in held.runs
+                for kind in KINDS
+            ]
+            put_all(database, held, items)
+            assert len(statements) < 15
+    with database.read() as session:
+        for member in held.runs[::50]:
+            assert checkpoints.get(session, member.run_id, "last").data == b"last 2 of %d" % member.index
+            kept = [(row.kind, row.epoch) for row in checkpoints.of_run(session, member.run_id)]
+            assert sorted(kept) == [("best", 2), ("epoch", 1), ("epoch", 2), ("last", 2)]
+        assert session.scalar(select(func.count()).select_from(CheckpointChunk)) == 4 * 300
+
+
+def test_of_two_in_one_place_the_later_stays(database: Database, held: Claim) -> None:
+    run_id = held.runs[0].run_id
+    items = [("last", 1), ("epoch", 1), ("last", 2), ("epoch", 2), ("epoch", 1)]
+    put_all(database, held, [NewCheckpoint(run_id, kind, epoch, b"") for kind, epoch in items])  # type: ignore[arg-type]
+    with database.read() as session:
+        kept = [(row.kind, row.epoch) for row in checkpoints.of_run(session, run_id)]
+    assert sorted(kept) == [("epoch", 1), ("epoch", 2), ("last", 2)]
+
+
+def test_states_among_many_keep_the_one_before(database: Database, held: Claim) -> None:
+    states = [NewCheckpoint(None, "state", epoch, b"state %d" % epoch) for epoch in (1, 2, 3)]
+    put_all(database, held, [states[0], NewCheckpoint(held.runs[0].run_id, "last", 3, b"weights"), *states[1:]])
+    with database.write() as session:
+        newest = checkpoints.latest_state(session, held.job_id)
+        epochs = set(session.scalars(select(Checkpoint.epoch).where(Checkpoint.run_id.is_(None))))
+    assert newest is not None
+    assert newest.data == b"state 3"
+    assert epochs == {2, 3}
+
+
+def test_nothing_to_store_stores_nothing_but_needs_the_lease(database: Database, held: Claim) -> None:
+    put_all(database, held, [])
+    finish_all(database, held)
+    with pytest.raises(LeaseLost):
+        put_all(database, held, [])
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_large_and_small_ones_together_come_back_whole(database: Database, held: Claim) -> None:
+    sizes = [0, 400, 700, 1000, 3500, 1, 999]
+    data = {epoch: bytes([epoch]) * size for epoch, size in enumerate(sizes)}
+    run_id = held.runs[0].run_id
+    put_all(database, held, [NewCheckpoint(run_id, "epoch", epoch, each) for epoch, each in data.items()])
+    with database.read() as session:
+        assert {epoch: checkpoints.get(session, run_id, epoch).data for epoch in data} == data
 
 
 def test_a_state_is_no_runs_and_other_checkpoints_are(database: Database, held: Claim) -> None:

@@ -1,44 +1,24 @@
-from collections.abc import Mapping
-
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as npst
-from numpy.typing import NDArray
 
 from store import curves, flushes
 from store.curves import Segment
 from store.engine import Database
 from store.identifiers import new_id
-from tests.store.samples import claim, store_epochs, submit
-
-float64s = st.floats(allow_nan=True, allow_infinity=True, width=64)
-
-
-@st.composite
-def histories(draw: st.DrawFn) -> tuple[NDArray[np.int64], Mapping[str, NDArray[np.float64]], list[int]]:
-    """Increasing epochs, a series for each of some metrics, and where to cut them into segments."""
-    epochs = draw(st.lists(st.integers(1, 100_000), min_size=1, max_size=30, unique=True).map(sorted))
-    names = draw(st.lists(st.text(st.characters(categories=["L"]), min_size=1), min_size=1, max_size=4, unique=True))
-    series = {name: draw(npst.arrays(np.float64, len(epochs), elements=float64s)) for name in names}
-    cuts = draw(st.lists(st.integers(1, len(epochs)), max_size=5).map(sorted))
-    return np.array(epochs), series, cuts
+from tests.store.samples import claim, store_epochs, store_history, submit
+from tests.store.strategies import History, histories
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(history=histories(), after=st.integers(0, 100_000))
-def test_what_goes_in_comes_out_bit_for_bit(
-    database: Database, history: tuple[NDArray[np.int64], Mapping[str, NDArray[np.float64]], list[int]], after: int
-) -> None:
-    epochs, series, cuts = history
+def test_what_goes_in_comes_out_bit_for_bit(database: Database, history: History, after: int) -> None:
+    epochs, series, _ = history
     submit(database)
     held = claim(database)
     run_id = held.runs[0].run_id
-    for part in np.split(np.arange(epochs.size), cuts):
-        with database.write() as session:
-            piece = Segment(run_id, epochs[part], {name: values[part] for name, values in series.items()})
-            flushes.write(session, held, [piece], 60)
+    store_history(database, held, run_id, history)
     with database.read() as session:
         curve = curves.read(session, run_id, after)
     kept = epochs > after

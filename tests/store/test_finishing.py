@@ -5,6 +5,7 @@ import pytest
 
 from store import jobs, runs
 from store.engine import Database
+from store.identifiers import new_id
 from store.runs import Outcome
 from store.status import FINAL, Status
 from tests.store.samples import (
@@ -18,6 +19,7 @@ from tests.store.samples import (
     statuses,
     submit,
 )
+from tests.store.statements import counting
 
 
 def test_the_job_ends_with_its_last_run_and_the_experiment_with_its_last_job(database: Database) -> None:
@@ -80,6 +82,32 @@ def test_a_run_ends_with_its_summary_and_error(database: Database) -> None:
     ended = run(database, held.runs[0].run_id)
     assert ended.summary == {"train_loss": {"last": None, "min": 0.5, "min_epoch": 3}, "odd": [None, 1]}
     assert ended.error == {"kind": "diverged", "detail": "the loss became infinite", "loss": None}
+
+
+@pytest.mark.parametrize("status", sorted(FINAL))
+def test_only_a_success_keeps_its_result_key(database: Database, status: Status) -> None:
+    submit(database)
+    held = claim(database)
+    assert finish(database, held, held.runs[0].run_id, status, "f" * 64)
+    assert run(database, held.runs[0].run_id).result_key == ("f" * 64 if status is Status.SUCCEEDED else None)
+
+
+def test_a_result_key_that_is_too_long_is_refused() -> None:
+    with pytest.raises(ValueError, match="64"):
+        Outcome(new_id(), Status.SUCCEEDED, {}, None, "f" * 65)
+
+
+def test_a_stack_of_many_runs_ends_in_few_statements(database: Database) -> None:
+    submitted = submit(database, 1500)
+    held = claim(database)
+    summaries = {member.run_id: {"loss": {"last": member.index / 7}} for member in held.runs}
+    with counting(database) as statements, database.write() as session:
+        ends = [Outcome(run_id, Status.SUCCEEDED, summary) for run_id, summary in summaries.items()]
+        assert runs.finish_all(session, held, ends) == set(summaries)
+    assert len(statements) < 15
+    with database.read() as session:
+        assert {member.id: member.summary for member in runs.of_job(session, held.job_id)} == summaries
+    assert experiment(database, submitted.id).succeeded == 1500
 
 
 def test_a_run_of_another_job_is_not_ended(database: Database) -> None:

@@ -20,6 +20,7 @@ from store import curves, experiments, jobs, runs
 from store.engine import Database
 from store.errors import AlreadyFinal, LeaseLost
 from store.jobs import Claim
+from store.reuse import reuse_earlier
 from store.status import FINAL, Status
 from store.tables import Experiment, Job, Run
 from tests.store.processes import Crew
@@ -27,6 +28,7 @@ from tests.store.samples import check_all_adds_up, finish, store_epochs, submit,
 
 T = TypeVar("T")
 WORKERS = st.sampled_from(["slot-1", "slot-2"])
+KEYS = st.sampled_from(["k", "l", None])
 
 
 class AnyOrder(RuleBasedStateMachine):
@@ -66,12 +68,18 @@ class AnyOrder(RuleBasedStateMachine):
     def flush(self, held: Claim, first: int, lease_seconds: float) -> None:
         self.under_fence(held, lambda: store_epochs(self.database, held, first, first + 2, lease_seconds))
 
-    @rule(held=claims, which=st.integers(0, 2), status=st.sampled_from(sorted(FINAL)))
-    def finish(self, held: Claim, which: int, status: Status) -> None:
+    @rule(held=claims, which=st.integers(0, 2), status=st.sampled_from(sorted(FINAL)), key=KEYS)
+    def finish(self, held: Claim, which: int, status: Status, key: str | None) -> None:
         member = held.runs[which % len(held.runs)].run_id
-        ended = self.under_fence(held, lambda: finish(self.database, held, member, status))
+        ended = self.under_fence(held, lambda: finish(self.database, held, member, status, key))
         if ended is not None:
             assert ended == (member not in self.ends)
+
+    @rule(held=claims, key=st.sampled_from("kl"))
+    def reuse(self, held: Claim, key: str) -> None:
+        keys = {member.run_id: key for member in held.runs}
+        answered = self.under_fence(held, lambda: self.write(lambda session: reuse_earlier(session, held, keys)))
+        assert not self.ends.keys() & (answered or set())
 
     @rule(held=claims)
     def give_back(self, held: Claim) -> None:

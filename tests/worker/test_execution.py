@@ -22,8 +22,8 @@ from worker.settings import WorkerSettings
 
 Json = dict[str, Any]
 
-POLYNOMIAL: Json = {"variant": "polynomial", "epochs": 300}
-LONG: Json = {"variant": "polynomial", "epochs": 100_000}
+POLYNOMIAL: Json = {"variant": "polynomial", "epochs": 300, "reuse": False}
+LONG: Json = POLYNOMIAL | {"epochs": 100_000}
 
 
 def train(database: Database, settings: WorkerSettings, leaving: Event | None = None) -> None:
