@@ -33,15 +33,15 @@ class Plan:
         resolved = [_resolved(spec) for spec in self.specs]
         return [NewJob(queue, [resolved[number] for number in stack], stack) for stack in self.stacks]
 
-    def validation(self, workers: int) -> Validation:
-        """What the request would submit, and how long so many workers would be busy with it."""
+    def validation(self, live: int) -> Validation:
+        """What the request would submit, and how long so many live workers would be busy with it."""
         seconds = [stack_seconds([self.specs[number] for number in stack]) for stack in self.stacks]
         return Validation(
             runs=len(self.specs),
             jobs=len(self.stacks),
             epochs=sum(spec.epochs for spec in self.specs),
-            workers=workers,
-            estimated_seconds=round(max(max(seconds), sum(seconds) / max(workers, 1)), 2),
+            workers=live,
+            estimated_seconds=round(max(max(seconds), sum(seconds) / max(live, 1)), 2),
             specs=[_resolved(spec) for spec in self.specs[:MOST_SPECS]],
         )
 

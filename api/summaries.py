@@ -11,8 +11,8 @@ from api import labels, tables
 from api.axes import METRICS, Axes
 from api.curve_answers import FORMATS
 from api.negotiation import MEDIA_TYPES, choose, conditional, weak_etag
-from api.schemas import common, results
-from api.schemas.results import SummaryQuery
+from api.schemas import common, sweeps
+from api.schemas.sweeps import SummaryQuery
 from api.streaming import chunks, released
 from mlcore.analysis import summary
 from mlcore.analysis.statistics import Estimate
@@ -80,9 +80,9 @@ def _written(asked: Asked, form: str) -> bytes | Generator[bytes, None, None]:
     return summary_pictures.draw(asked, form)
 
 
-def _document(asked: Asked) -> results.Summary:
+def _document(asked: Asked) -> sweeps.Summary:
     first, after = asked.query.offset, asked.query.offset + asked.query.limit
-    shown: list[results.Configuration] = []
+    shown: list[sweeps.Configuration] = []
     candidates: list[Candidate | None] = []
     for configuration in asked.read():
         if first <= configuration.position < after:
@@ -92,7 +92,7 @@ def _document(asked: Asked) -> results.Summary:
         elif configuration.position >= after:
             break
     choice = summary.choose(candidates)
-    return results.Summary(
+    return sweeps.Summary(
         experiment_id=asked.experiment.id,
         varied=list(asked.axes.grid),
         configurations_total=asked.axes.points,
@@ -104,33 +104,33 @@ def _document(asked: Asked) -> results.Summary:
     )
 
 
-def _configuration(configuration: Configuration) -> results.Configuration:
+def _configuration(configuration: Configuration) -> sweeps.Configuration:
     counts = {name: configuration.outcomes.get(name, 0) for name in OUTCOMES}
-    return results.Configuration(
+    return sweeps.Configuration(
         number=configuration.position,
         label=labels.point(configuration.values) or "all runs",
         values=configuration.values,
-        runs=results.OutcomeCounts(total=sum(counts.values()), **counts),
+        runs=sweeps.OutcomeCounts(total=sum(counts.values()), **counts),
         replicates=configuration.replicates,
         metrics={name: _estimate(configuration.estimate(name)) for name in METRICS if name in configuration.samples},
     )
 
 
-def _estimate(found: Estimate) -> results.Estimate:
-    return results.Estimate(
+def _estimate(found: Estimate) -> sweeps.Estimate:
+    return sweeps.Estimate(
         n=found.n, mean=found.mean, std=found.std, ci_low=found.low, ci_high=found.high, left_out=found.left_out
     )
 
 
-def _chosen(asked: Asked, one: Candidate) -> results.Chosen:
+def _chosen(asked: Asked, one: Candidate) -> sweeps.Chosen:
     with asked.database.read() as session:
         spec = runs.get(session, one.run).spec
-    return results.Chosen(
+    return sweeps.Chosen(
         number=one.position,
         label=labels.point(one.values) or "all runs",
         values=one.values,
         valid_loss=_estimate(one.estimate),
-        refit=results.Refit(spec=summary.refit(spec).model_dump(mode="json")),
+        refit=sweeps.Refit(spec=summary.refit(spec).model_dump(mode="json")),
     )
 
 

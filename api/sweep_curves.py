@@ -13,7 +13,7 @@ from api.curve_answers import FORMATS, cut
 from api.invalid import Fault
 from api.negotiation import MEDIA_TYPES, choose, conditional, weak_etag
 from api.problems import invalid_problem
-from api.schemas.results import ExperimentCurveQuery
+from api.schemas.sweeps import ExperimentCurveQuery
 from api.streaming import chunks, released
 from mlcore.analysis.aggregation import STATISTICS, Aggregation, Group
 from store import curves as stored

@@ -10,7 +10,7 @@ from api import curve_answers, labels, summaries, sweep_curves, weights
 from api.dependencies import DatabaseOf, Owner
 from api.negotiation import conditional
 from api.responses import NOT_MODIFIED, formats, problems
-from api.schemas import results
+from api.schemas import results, sweeps
 from api.schemas.common import when
 from api.strict_json import StrictRoute
 from mlcore.spec import parse_run_spec
@@ -72,12 +72,12 @@ def get_run_curves(
 
 @router.get(
     "/experiments/{experiment_id:uuid}/curves",
-    response_model=results.ExperimentCurves | results.AggregatedCurves,
+    response_model=sweeps.ExperimentCurves | sweeps.AggregatedCurves,
     responses=_ALL_CURVES,
 )
 def get_experiment_curves(
     experiment_id: UUID,
-    query: Annotated[results.ExperimentCurveQuery, Query()],
+    query: Annotated[sweeps.ExperimentCurveQuery, Query()],
     request: Request,
     database: DatabaseOf,
     owner: Owner,
@@ -92,10 +92,10 @@ def get_experiment_curves(
     return sweep_curves.answer(request, sweep_curves.Asked(database, experiment, query))
 
 
-@router.get("/experiments/{experiment_id:uuid}/summary", response_model=results.Summary, responses=_SUMMARY)
+@router.get("/experiments/{experiment_id:uuid}/summary", response_model=sweeps.Summary, responses=_SUMMARY)
 def get_experiment_summary(
     experiment_id: UUID,
-    query: Annotated[results.SummaryQuery, Query()],
+    query: Annotated[sweeps.SummaryQuery, Query()],
     request: Request,
     database: DatabaseOf,
     owner: Owner,

@@ -1,49 +1,17 @@
 """The curves of a whole sweep: one by one, aggregated, as tables and as pictures."""
 
-import asyncio
-import csv
-import io
 import json
 import math
 from typing import Any
-from uuid import UUID
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from starlette.requests import ClientDisconnect
 
-from api import streaming, summaries, sweep_curves
-from api.schemas.results import ExperimentCurveQuery, SummaryQuery
-from store import experiments
+from api import sweep_curves
 from tests.api.service import Metrics, Service, problem
-
-PNG = b"\x89PNG\r\n\x1a\n"
-EPOCHS = 6
-
-
-def losses_of(spec: dict[str, Any]) -> Metrics:
-    """Losses that tell every run apart."""
-    start = 1 + spec.get("degree", 0) + 10 * spec["weight_decay"] + spec["seed"] / 100 + (spec["fold"] or 0) / 1000
-    train = start / np.arange(1, spec["epochs"] + 1)
-    return {"train_loss": train, "test_loss": 2 * train}
-
-
-def sweep(service: Service, **envelope: Any) -> dict[str, Any]:
-    """A trained sweep; without more, of two degrees and two λ with three seeds each."""
-    grid = {"degree": [7, 3], "lambda": [0, 1]}
-    request = {"spec": {"variant": "polynomial", "epochs": EPOCHS}, "grid": grid, "seeds": 3, **envelope}
-    experiment = service.submit(**request)
-    service.train(losses_of)
-    return experiment
-
-
-def table(service: Service, experiment: dict[str, Any], **params: Any) -> list[dict[str, str]]:
-    answer = service.client.get(experiment["links"]["curves"], params={"format": "csv", **params})
-    assert answer.status_code == 200, answer.text
-    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
-    return list(csv.DictReader(io.StringIO(answer.text, newline=""), strict=True))
+from tests.api.sweeps import EPOCHS, PNG, losses_of, sweep, table
 
 
 def test_every_run_has_an_entry_in_the_order_of_their_numbers(service: Service) -> None:
@@ -251,43 +219,6 @@ def test_what_nobody_could_hold_is_refused_with_the_ways_out(
     )
 
 
-def test_curves_have_an_etag_that_changes_with_the_training(service: Service) -> None:
-    experiment = service.submit({"variant": "linear", "epochs": 2}, seeds=2)
-    claim = service.claim()
-    service.store(claim, [1], test_loss=[1.0])
-    path = experiment["links"]["curves"]
-    tags = set()
-    for params in ({}, {"format": "csv"}, {"format": "png"}, {"aggregate": "mean"}, {"metric": "test_loss"}):
-        first = service.client.get(path, params=params)
-        assert "no-cache" in first.headers["cache-control"]
-        tags.add(first.headers["etag"])
-        again = service.client.get(path, params=params, headers={"If-None-Match": first.headers["etag"]})
-        assert (again.status_code, again.content) == (304, b"")
-    assert len(tags) == 5
-    service.store(claim, [2], test_loss=[0.5])
-    assert service.client.get(path).headers["etag"] not in tags
-    service.end(claim, {run.run_id: "succeeded" for run in claim.runs})
-    assert "max-age" in service.client.get(path).headers["cache-control"]
-
-
-@pytest.mark.parametrize("form", ["png", "svg"])
-@pytest.mark.parametrize("params", [{}, {"group_by": "degree", "aggregate": "std"}, {"metric": "weight_l2_norm"}])
-def test_pictures_are_the_same_for_the_same_curves(service: Service, form: str, params: dict[str, str]) -> None:
-    experiment = sweep(service, name="A sweep with $ and\nlines")
-    answers = [service.client.get(experiment["links"]["curves"], params={"format": form, **params}) for _ in range(2)]
-    assert answers[0].content == answers[1].content
-    assert answers[0].content.startswith(PNG if form == "png" else b"<?xml")
-
-
-def test_a_picture_of_many_groups_says_that_they_are_too_many(service: Service) -> None:
-    experiment = sweep(service, grid={"degree": list(range(20))}, seeds=1)
-    answer = service.client.get(experiment["links"]["curves"], params={"format": "svg"})
-    assert answer.content.startswith(b"<?xml")
-    assert b"too many to tell apart" in answer.content
-    few = service.client.get(experiment["links"]["curves"], params={"format": "svg", "group_by": "penalty"})
-    assert b"too many" not in few.content
-
-
 ROWS = st.lists(st.floats(-1e6, 1e6) | st.sampled_from([math.nan, math.inf, -math.inf]), min_size=1, max_size=5)
 
 
@@ -310,53 +241,6 @@ def test_aggregates_are_numpys(service: Service, curves: list[list[float]]) -> N
         ]
         for found, wanted in zip(said, expected, strict=True):
             assert found == (None if wanted is None else pytest.approx(wanted, rel=1e-9, abs=1e-6))
-
-
-def test_a_client_that_leaves_frees_what_it_read_from() -> None:
-    closed = []
-
-    def pieces() -> Any:
-        try:
-            while True:
-                yield b"x" * 1000
-        finally:
-            closed.append(True)
-
-    async def send(message: Any) -> None:
-        if message.get("body"):
-            raise OSError("gone")
-
-    async def receive() -> Any:
-        await asyncio.sleep(60)
-
-    async def leave() -> None:
-        answer = streaming.Stream(streaming.chunks(pieces()), "text/csv", {})
-        scope = {"type": "http", "method": "GET", "asgi": {"spec_version": "2.4"}}
-        with pytest.raises(ClientDisconnect):
-            await answer(scope, receive, send)
-
-    asyncio.run(leave())
-    assert closed
-
-
-def test_a_slow_client_holds_no_transaction(service: Service) -> None:
-    experiment = sweep(service)
-    with service.database.read() as session:
-        row = experiments.get(session, UUID(experiment["id"]))
-    runs = sweep_curves.Asked(service.database, row, ExperimentCurveQuery()).read()
-    configurations = summaries.Asked(service.database, row, SummaryQuery()).read()
-    for rows in (runs, configurations):
-        next(rows)
-        assert service.database.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
-        assert len(list(rows)) in (11, 3)
-
-
-def test_bytes_are_sent_in_pieces_of_a_fitting_size() -> None:
-    parts = [b"a" * 10] * 100
-    pieces = list(streaming.chunks(parts, least=95))
-    assert b"".join(pieces) == b"".join(parts)
-    assert {len(piece) for piece in pieces} == {100}
-    assert list(streaming.chunks([])) == []
 
 
 def test_documents_are_json_whatever_their_pieces(service: Service) -> None:
