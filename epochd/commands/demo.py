@@ -63,15 +63,13 @@ def demo(
     ] = None,
 ) -> None:
     """Start a service, train the chapter's examples through it, show what came out, and stop it."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda received, _: sys.exit(128 + received))  # so that what was started is stopped
     try:
         succeeded = _demonstrate(data, _console())
     except (DemoFailed, EpochdError) as problem:
         Console(stderr=True).print(str(problem), markup=False)
         raise typer.Exit(1) from None
-    except KeyboardInterrupt:
-        raise typer.Exit(128 + signal.SIGINT) from None
     raise typer.Exit(0 if succeeded else 1)
 
 
