@@ -10,6 +10,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 HEADER = "X-Request-ID"
 KEY = "request_id"
+PROBES = ("/healthz", "/readyz")
+"""Asked every few seconds by whoever watches the service, and of no interest in its log."""
 
 log = logging.getLogger("epochd.api")
 _fit = re.compile(r"[A-Za-z0-9._~+/=:-]{1,128}")
@@ -47,4 +49,7 @@ class RequestIds:
             await self.app(scope, receive, send_with_id)
         finally:
             milliseconds = 1000 * (time.perf_counter() - started)
-            log.info("%s %s %d %.1f ms request=%s", scope["method"], scope["path"], status, milliseconds, known_as)
+            level = logging.DEBUG if scope["path"] in PROBES else logging.INFO
+            log.log(
+                level, "%s %s %d %.1f ms request=%s", scope["method"], scope["path"], status, milliseconds, known_as
+            )

@@ -92,6 +92,7 @@ class Training:
         self._keeps_best = any(spec.keep_checkpoints == "last_and_best" for spec in specs)
         self._state = self._first_state() if state is None else state
         self._restore()
+        self._before_epoch = {name: tensor.clone() for name, tensor in self._network.parameters().items()}
         self._between_epochs = True
         self._last_sign = time.monotonic()
 
@@ -109,13 +110,10 @@ class Training:
         """Train from the epoch after the state's to the last, or until no run is active."""
         data = yield from self._ticking(self._load_data())
         limit = self._divergence_limit(data)
-        epoch_seconds = float("inf")
         while self.epoch < self.specs[0].epochs and self.active.any():
-            start = time.monotonic()
-            self._begin_epoch(keep=epoch_seconds > TICK_SECONDS)
+            self._begin_epoch()
             report = yield from self._ticking(self._train_epoch(data, self.epoch + 1, limit))
             self._end_epoch(report)
-            epoch_seconds = time.monotonic() - start
             self._last_sign = time.monotonic()
             yield report
 
@@ -167,10 +165,11 @@ class Training:
                 yield
             return loaded.result().to(self._device)
 
-    def _begin_epoch(self, *, keep: bool) -> None:
-        """Keep a copy of the parameters when the epoch may be cut short; a short epoch is simply awaited."""
-        parameters = self._network.parameters()
-        self._state.parameters = {name: tensor.clone() for name, tensor in parameters.items()} if keep else parameters
+    def _begin_epoch(self) -> None:
+        """Keep a copy of the parameters, which is the state if the epoch is cut short; it costs less than one step."""
+        for name, tensor in self._network.parameters().items():
+            self._before_epoch[name].copy_(tensor)
+        self._state.parameters = self._before_epoch
         self._between_epochs = False
 
     def _train_epoch(self, data: Dataset, epoch: int, limit: Values) -> Generator[None, None, EpochReport]:
