@@ -7,6 +7,8 @@ DATA ?= var
 ARGS ?=
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+BENCH := .venv-bench/bin/python
+BENCH_INSTALLED := .venv-bench/.installed
 
 .PHONY: help
 help:  ## Show this list
@@ -51,6 +53,18 @@ lint: $(INSTALLED)  ## Check style, format, types and the import contracts
 format: $(INSTALLED)  ## Format the code and mend what ruff can mend
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+.PHONY: bench
+bench: $(BENCH_INSTALLED)  ## Measure against the book's code, Ray Tune, scikit-learn and MLflow; ARGS='--quick mlp' for less
+	$(BENCH) -m mlcore.data.fashion_mnist --root '$(DATA)'
+	$(BENCH) -m benchmarks $(ARGS)
+
+$(BENCH_INSTALLED): pyproject.toml constraints.txt $(wildcard benchmarks/*.txt)
+	@test -x $(BENCH) || $(PYTHON) -m venv .venv-bench
+	@$(BENCH) -m pip install --quiet --disable-pip-version-check -c constraints.txt -c benchmarks/constraints.txt \
+		-e '.[server]' -r benchmarks/requirements.txt
+	@$(BENCH) -m pip install --quiet --disable-pip-version-check --no-deps -r benchmarks/requirements-without-dependencies.txt
+	@touch $@
 
 .PHONY: constraints
 constraints: $(INSTALLED)  ## Write the versions that are installed to constraints.txt, without local build suffixes

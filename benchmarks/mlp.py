@@ -1,0 +1,260 @@
+"""The MLP on Fashion-MNIST: an epoch in the book's loop, in scikit-learn, in epochd alone, and as a stack of 16.
+
+Same settings everywhere: 784, 256 and 10 units, ReLU, cross-entropy, batches of 256 in random order, plain SGD with a
+constant rate of 0.1, no momentum, no penalty, float32. A run of epochd is evaluated on the test set after every epoch.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from functools import partial
+from time import perf_counter
+from typing import Any, Final
+
+import numpy as np
+import torch
+from sklearn.neural_network import MLPClassifier
+
+from benchmarks import book, harness
+from benchmarks.harness import Bar, Benchmark, Findings, Options, Ratio, Series
+from benchmarks.images import HOME, fetch, where_the_book_looks
+from benchmarks.products import Products
+from benchmarks.service import serving
+from mlcore.data import fashion_mnist, loading
+from mlcore.from_scratch.network import StackedNetwork
+from mlcore.spec import RunSpec, parse_run_spec
+from mlcore.stack import layout_of
+from mlcore.training import EpochReport, Training
+
+Json = dict[str, Any]
+Side = Callable[[], object]
+
+NAME: Final = "mlp"
+STACK: Final = 16
+SMALL_STACK: Final = 8
+DROPOUT: Final = [0.5]
+EPOCHS: Final = 10
+STACKS: Final = {
+    "one_seed": ("stack of 16, one seed (16 learning rates)", 0.75),
+    "own_seeds": ("stack of 16, 16 seeds", 0.85),
+}
+KINDS: Final = {"": "", "_dropout": ", with dropout 0.5"}
+
+
+class Epochs:
+    """A training whose epochs are timed one by one."""
+
+    def __init__(self, specs: Sequence[Json], options: Options) -> None:
+        every = {"epochs": options.repeats + 3, "n_train": options.pick(60_000, 2560)}
+        self._reports = _reports(Training(_parsed(specs, **every), data_root=HOME))
+        next(self._reports)  # loads the images, and is slower than those that follow
+
+    def seconds(self) -> float:
+        """Train and evaluate the next epoch."""
+        start = perf_counter()
+        next(self._reports)
+        return perf_counter() - start
+
+
+class Steps:
+    """The steps of an epoch without its evaluation, and their matrix products alone."""
+
+    def __init__(self, specs: Sequence[Json], options: Options) -> None:
+        parsed = _parsed(specs, n_train=options.pick(60_000, 2560))
+        self._network = StackedNetwork(parsed, layout_of(parsed), "cpu")
+        self._part = loading.load(parsed, HOME).train
+        self._epoch = 0
+        self.products = Products(self.run)
+        self.products.seconds()
+
+    def run(self) -> None:
+        """Train one epoch."""
+        self._epoch += 1
+        for _ in self._network.train_epoch(self._part, self._epoch):
+            pass
+
+    def measure(self, name: str, findings: Findings) -> None:
+        """Time the steps and the products, one right after the other."""
+        findings.time(f"steps_{name}", self.run)
+        findings.add(f"products_{name}", self.products.seconds())
+
+
+class ScikitLearn:
+    """scikit-learn's MLPClassifier at the same settings; partial_fit is one pass over what it is given."""
+
+    def __init__(self, options: Options) -> None:
+        images = fashion_mnist.load(HOME)
+        n = options.pick(60_000, 2560)
+        self._train = images.train_images[:n].numpy(), images.train_labels[:n].numpy()
+        self._test = images.test_images.numpy(), images.test_labels.numpy()
+        self._classifier = MLPClassifier(
+            hidden_layer_sizes=(256,),
+            activation="relu",
+            solver="sgd",
+            alpha=0.0,
+            batch_size=256,
+            learning_rate="constant",
+            learning_rate_init=0.1,
+            momentum=0.0,
+            nesterovs_momentum=False,
+            shuffle=True,
+            random_state=0,
+        )
+        self.epoch()
+
+    def epoch(self) -> None:
+        """Train one epoch."""
+        self._classifier.partial_fit(*self._train, classes=np.arange(10))
+
+    def evaluate(self) -> float:
+        """Return the accuracy on the test set."""
+        return float(self._classifier.score(*self._test))
+
+
+def measure(options: Options, findings: Findings) -> None:
+    fetch()
+    with ExitStack() as stack:
+        stack.enter_context(where_the_book_looks())
+        sides = [*_epoch_sides(options, findings), *_step_sides(options, findings)]
+        for number in harness.rounds(options, NAME):
+            harness.in_turn(sides, number)
+            _measure_service(options, findings)
+
+
+def _epoch_sides(options: Options, findings: Findings) -> list[Side]:
+    """Return what measures an epoch of each side."""
+    the_book, scikit_learn = book.Mlp(), ScikitLearn(options)
+    timed = {f"{name}{kind}": Epochs(specs, options) for kind in KINDS for name, specs in _specs(kind).items()}
+
+    def time_scikit_learn() -> None:
+        findings.time("sklearn", scikit_learn.epoch)
+        findings.time("sklearn_test", scikit_learn.evaluate)
+
+    def time_epochd(name: str) -> None:
+        findings.add(name, timed[name].seconds())
+
+    sides: list[Side] = [time_scikit_learn, *(partial(time_epochd, name) for name in timed)]
+    return sides if options.quick else [lambda: findings.time("book", the_book.epoch), *sides]
+
+
+def _step_sides(options: Options, findings: Findings) -> list[Side]:
+    rates = [{"learning_rate": rate} for rate in _rates(SMALL_STACK)]
+    stacks: dict[str, list[Json]] = {
+        "single": [{}],
+        "stack_of_8": rates,
+        "own_seeds": [{"seed": seed} for seed in range(SMALL_STACK)],
+    }
+    steps = {name: Steps(specs, options) for name, specs in stacks.items()}
+    return [partial(each.measure, name, findings) for name, each in steps.items()]
+
+
+def _measure_service(options: Options, findings: Findings) -> None:
+    """Time one run of ten epochs through the service and without it, with as many threads as the slot has."""
+    spec = {"variant": "mlp", "epochs": EPOCHS, "n_train": options.pick(60_000, 2560), "reuse": False}
+    with serving(slots=1) as service:
+        service.wait(service.submit({"spec": {**spec, "epochs": 1}})["id"], 0.05)
+        service.rest()
+        trained = service.train({"spec": spec}, runs=1, pause=0.05)
+        findings.add("service", trained.read)
+        threads = int(service.only_run(trained.experiment["id"])["threads"])
+        findings.add("worker_peak", service.worker_peak_mib())
+    if threads != torch.get_num_threads():
+        findings.note(f"The slot trained with {threads} threads, bare Training with {torch.get_num_threads()}.")
+    findings.time("bare", lambda: list(Training(_parsed([spec]), data_root=HOME)))
+
+
+def _specs(kind: str) -> dict[str, list[Json]]:
+    """Return what is trained in each way: alone, as a stack with one seed, as a stack of as many seeds."""
+    dropout = {"dropout": DROPOUT} if kind else {}
+    return {
+        "single": [dropout],
+        "one_seed": [{**dropout, "learning_rate": rate} for rate in _rates(STACK)],
+        "own_seeds": [{**dropout, "seed": seed} for seed in range(STACK)],
+    }
+
+
+def _rates(count: int) -> list[float]:
+    return [round(0.1 - 0.005 * number, 3) for number in range(count)]
+
+
+def _parsed(specs: Sequence[Json], **fields: object) -> list[RunSpec]:
+    return [parse_run_spec({"variant": "mlp", **each, **fields}) for each in specs]
+
+
+def _reports(training: Training) -> Iterator[EpochReport]:
+    return (report for report in training if isinstance(report, EpochReport))
+
+
+def _stack_series() -> dict[str, Series]:
+    series = {}
+    for kind, how in KINDS.items():
+        series[f"single{kind}"] = Series(f"epochd's Training, an epoch of one run{how}")
+        for name, (what, _) in STACKS.items():
+            series[f"{name}{kind}"] = Series(f"epochd's Training, an epoch of a {what}{how}")
+    return series
+
+
+STEPS: Final = {
+    "single": ("one run", 0.55),
+    "stack_of_8": ("a stack of 8, one seed", 0.80),
+    "own_seeds": ("a stack of 8, 8 seeds", 0.80),
+}
+
+
+def _step_series() -> dict[str, Series]:
+    steps = {f"steps_{name}": Series(f"the steps of an epoch of {what}") for name, (what, _) in STEPS.items()}
+    alone = {f"products_{name}": Series(f"their matrix products alone, {what}") for name, (what, _) in STEPS.items()}
+    return steps | alone
+
+
+def _ratios() -> dict[str, Ratio]:
+    ratios = {
+        "book_to_single": Ratio("the book's epoch ÷ epochd's", "book", "single"),
+        "sklearn_to_single": Ratio("scikit-learn's epoch, not evaluated ÷ epochd's, evaluated", "sklearn", "single"),
+        "service_to_bare": Ratio("ten epochs through the service ÷ bare Training", "service", "bare"),
+    }
+    for kind, how in KINDS.items():
+        for name, (what, _) in STACKS.items():
+            ratios[f"{name}{kind}_share"] = Ratio(
+                f"an epoch of a {what}{how} ÷ 16 epochs of one run", f"{name}{kind}", f"single{kind}", 1 / STACK
+            )
+    for name, (what, _) in STEPS.items():
+        ratios[f"share_{name}"] = Ratio(f"products ÷ steps, {what}", f"products_{name}", f"steps_{name}")
+    return ratios
+
+
+def _bars() -> list[Bar]:
+    bars = [
+        Bar("MLP: an epoch at least 11 times as fast as the book's loop", "book_to_single", at_least=11),
+        Bar("MLP: an epoch faster than scikit-learn's MLPClassifier", "sklearn_to_single", at_least=1),
+        Bar("MLP, 10 epochs: the service takes at most 1.05 of bare Training", "service_to_bare", at_most=1.05),
+    ]
+    for kind, how in KINDS.items():
+        for name, (what, most) in STACKS.items():
+            claim = f"A {what}{how}: at most {most:.0%} of 16 single runs"
+            bars.append(Bar(claim, f"{name}{kind}_share", at_most=most))
+    for name, (what, least) in STEPS.items():
+        bars.append(Bar(f"Matrix products: at least {least:.0%} of the step, {what}", f"share_{name}", at_least=least))
+    return [*bars, Bar("A worker stays under 1 GiB (one MLP)", "worker_peak", at_most=1024, largest=True)]
+
+
+BENCHMARK: Final = Benchmark(
+    name=NAME,
+    about="An MLP on Fashion-MNIST: seconds per epoch of the book's loop, scikit-learn and epochd, alone and stacked.",
+    measure=measure,
+    series={
+        "book": Series("the book's loop (train_epoch_ch3 over its DataLoader, then evaluate_accuracy), an epoch"),
+        "sklearn": Series("scikit-learn's MLPClassifier.partial_fit, an epoch"),
+        "sklearn_test": Series("scikit-learn's score on the test set"),
+        **_stack_series(),
+        **_step_series(),
+        "service": Series("epochd, one run of 10 epochs: POST until its curve has been read"),
+        "bare": Series("epochd's Training alone, the same 10 epochs"),
+        "worker_peak": Series("most memory of a worker process", "MiB"),
+    },
+    ratios=_ratios(),
+    bars=_bars(),
+    sources=[book.SOURCE, "scikit-learn, neural_network.MLPClassifier"],
+)
+
+if __name__ == "__main__":
+    raise SystemExit(harness.main(BENCHMARK))
