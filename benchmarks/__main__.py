@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks import report
+from benchmarks.harness import clean_up_when_told_to_stop
 
 QUICK: Final = Path("build/benchmarks")
 
@@ -18,6 +19,7 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, help="rounds of each benchmark (default: its own)")
     parser.add_argument("--quick", action="store_true", help=f"small sizes, one round; everything goes to {QUICK}")
     given = parser.parse_args()
+    clean_up_when_told_to_stop()
     results = QUICK if given.quick else report.RESULTS
     results.mkdir(parents=True, exist_ok=True)
     options = [*(["--quick"] if given.quick else []), *([f"--repeats={given.repeats}"] if given.repeats else [])]
@@ -33,7 +35,12 @@ def _run(name: str, options: list[str], results: Path) -> bool:
     unfinished = results / f"{name}.json.part"
     command = [sys.executable, "-W", "ignore", "-m", f"benchmarks.{name}", *options]
     with unfinished.open("wb") as output:
-        status = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=output, check=False).returncode
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output)
+        try:
+            status = process.wait()
+        finally:
+            process.terminate()  # does nothing when it has ended
+            process.wait()
     if status == 0:
         unfinished.replace(results / f"{name}.json")
     else:

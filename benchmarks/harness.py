@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import signal
 import statistics
 import sys
 import time
@@ -107,12 +108,19 @@ def main(benchmark: Benchmark) -> int:
     parser.add_argument("--repeats", type=int, default=None, help=f"rounds to measure (default {benchmark.repeats})")
     parser.add_argument("--quick", action="store_true", help="small sizes and one round: does the script still run?")
     given = parser.parse_args()
+    clean_up_when_told_to_stop()
     options = Options(given.repeats or (1 if given.quick else benchmark.repeats), given.quick)
     with _own_stdout() as stdout:
         document = _run(benchmark, options)
         json.dump(document, stdout, indent=1, ensure_ascii=False, allow_nan=False)
         stdout.write("\n")
     return 0
+
+
+def clean_up_when_told_to_stop() -> None:
+    """Leave by way of an exception, so that what was started is stopped and folders go."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda received, _: sys.exit(128 + received))
 
 
 def rounds(options: Options, benchmark: str) -> Iterator[int]:

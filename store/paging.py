@@ -51,10 +51,13 @@ def by_number(session: Session, query: Select[*tuple[Any, ...]], size: int) -> I
 
     However many rows there are, only those of a batch are held.
     """
-    last = -1
-    while batch := session.execute(query.where(Run.number > last).order_by(Run.number).limit(size)).all():
-        yield batch
-        last = batch[-1].number
+    last, is_full = -1, True
+    while is_full:
+        batch = session.execute(query.where(Run.number > last).order_by(Run.number).limit(size)).all()
+        is_full = len(batch) == size
+        if batch:
+            yield batch
+            last = batch[-1].number
 
 
 def read_page(
