@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final, TextIO, TypeVar
 
-from benchmarks.machine import about_machine, versions
+from benchmarks.machine import OtherWork, about_machine, versions
 
 Json = dict[str, Any]
 T = TypeVar("T")
@@ -151,7 +151,7 @@ def medians(
 
 
 def _run(benchmark: Benchmark, options: Options) -> Json:
-    findings, machine = Findings(), about_machine()
+    findings, machine, others = Findings(), about_machine(), OtherWork()
     started, start = datetime.now(UTC), time.monotonic()
     benchmark.measure(options, findings)
     document: Json = {
@@ -163,6 +163,7 @@ def _run(benchmark: Benchmark, options: Options) -> Json:
         "quick": options.quick,
         "repeats": options.repeats,
         "machine": machine,
+        "cores_used_by_others": round(others.cores(), 2),
         "versions": versions(),
         "series": {name: _series(series, findings.values[name]) for name, series in _measured(benchmark, findings)},
     }

@@ -2,6 +2,8 @@
 
 import os
 import platform
+import resource
+import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
@@ -36,6 +38,31 @@ def about_machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "load_before": round(os.getloadavg()[0], 2),
     }
+
+
+class OtherWork:
+    """How much of the machine others took while a benchmark ran, which its figures would suffer from.
+
+    What this process and its children used is known once they have ended; of what they in turn left behind, it is not.
+    """
+
+    def __init__(self) -> None:
+        self._at_start = time.monotonic(), _busy_seconds() - _own_seconds()
+
+    def cores(self) -> float:
+        """Return how many cores others kept busy since the start, on average."""
+        since, others = self._at_start
+        return max(0.0, _busy_seconds() - _own_seconds() - others) / (time.monotonic() - since)
+
+
+def _busy_seconds() -> float:
+    times = psutil.cpu_times()
+    return float(times.user + times.system)
+
+
+def _own_seconds() -> float:
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
 
 
 def versions() -> dict[str, str]:

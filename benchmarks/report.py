@@ -104,6 +104,7 @@ def _section(document: Json, picture: str | None) -> Iterator[str]:
     name = document["benchmark"]
     yield f"## {name.replace('_', ' ').capitalize()}\n"
     yield f"{document['about']} {document['repeats']} rounds; `python -m benchmarks.{name}`.\n"
+    yield f"Other processes kept {document['cores_used_by_others']} cores busy meanwhile.\n"
     if document["sources"]:
         yield f"Sources: {'; '.join(document['sources'])}.\n"
     if picture is not None:

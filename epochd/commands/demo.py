@@ -63,14 +63,20 @@ def demo(
     ] = None,
 ) -> None:
     """Start a service, train the chapter's examples through it, show what came out, and stop it."""
+    received: list[int] = []
+
+    def stop(number: int, _frame: object) -> None:
+        received.append(number)  # an exception raised while Python cleans up is lost; this is not
+        sys.exit(128 + number)
+
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda received, _: sys.exit(128 + received))  # so that what was started is stopped
+        signal.signal(number, stop)  # so that what was started is stopped
     try:
         succeeded = _demonstrate(data, _console())
     except (DemoFailed, EpochdError) as problem:
         Console(stderr=True).print(str(problem), markup=False)
-        raise typer.Exit(1) from None
-    raise typer.Exit(0 if succeeded else 1)
+        succeeded = False
+    raise typer.Exit(128 + received[0] if received else int(not succeeded))
 
 
 def _console() -> Console:
