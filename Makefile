@@ -74,5 +74,5 @@ constraints: $(INSTALLED)  ## Write the versions that are installed to constrain
 
 .PHONY: clean
 clean:  ## Remove .venv, caches and build products; the data folder stays
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist *.egg-info
+	rm -rf .venv .venv-bench .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist *.egg-info
 	find . -name __pycache__ -type d -not -path './var/*' -prune -exec rm -rf {} +
