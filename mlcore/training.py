@@ -11,7 +11,7 @@ from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import numpy as np
 import torch
@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 from mlcore.concise import ConciseNetwork
 from mlcore.data import loading
 from mlcore.data.dataset import Dataset
-from mlcore.from_scratch.network import StackedNetwork
+from mlcore.from_scratch.mlp import StackedMlp
+from mlcore.from_scratch.regression import StackedRegression
 from mlcore.network import Measured, Network, Parameters, Values
-from mlcore.spec import MlpSpec, RunSpec
+from mlcore.spec import LinearSpec, MlpSpec, PolynomialSpec, RunSpec
 from mlcore.stack import layout_of, shape_of
 
 TICK_SECONDS = 0.5
@@ -232,7 +233,9 @@ def _network(specs: Sequence[RunSpec], device: str) -> Network:
         if len(specs) != 1:
             raise ValueError("a concise run trains alone")
         return ConciseNetwork(specs[0], device)
-    return StackedNetwork(specs, layout_of(specs), device)
+    if isinstance(specs[0], MlpSpec):
+        return StackedMlp(cast("Sequence[MlpSpec]", specs), layout_of(specs), device)
+    return StackedRegression(cast("Sequence[PolynomialSpec | LinearSpec]", specs), layout_of(specs), device)
 
 
 def _named(prefix: str, measured: Measured) -> dict[str, Values]:

@@ -25,8 +25,9 @@ def relu(x: Tensor) -> Tensor:
 
 
 def relu_backward(gradient: Tensor, output: Tensor) -> Tensor:
-    """The derivative is 1 where x > 0, else 0: the sign of the output. At 0 it is 0."""
-    return gradient.mul_(output.sign())
+    """The derivative is 1 where x > 0, which is where the output is, else 0. At 0 it is 0."""
+    derivative: Tensor = torch.ops.aten.threshold_backward(gradient, output, 0)
+    return derivative
 
 
 def sigmoid(x: Tensor) -> Tensor:

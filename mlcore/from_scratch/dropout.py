@@ -13,7 +13,7 @@ WORDS_PER_DRAW = 4  # of 16 bits in one raw draw
 
 
 def dropout_mask(words: NDArray[np.uint16], p: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Return inverted dropout's factors, 0 or 1/(1 − p): words [n, width], p [C] → [C, n, width].
+    """Return inverted dropout's factors, 0 or 1/(1 − p): words [width, n], p [C] → [C, width, n].
 
     A unit is kept when its word is below k = round(65536·(1 − p)), and scaled by 65536/k, so that E[h'] = h holds
     exactly; p = 1 gives 0.
@@ -35,15 +35,13 @@ class DropoutLayer:
         self._streams = [bit_stream(seed, "mask", epoch, layer) for seed in layout.seed]
 
     def next_mask(self, h: Tensor) -> Tensor:
-        """Draw the factors for h [G, C, n, width], of its shape and dtype."""
-        n, width = h.shape[2:]
-        drawn = [
-            dropout_mask(self._words(stream, n, width), p) for stream, p in zip(self._streams, self._p, strict=True)
-        ]
+        """Draw the factors for h [G, C, width, n], of its shape and dtype."""
+        shape = h.shape[2], h.shape[3]
+        drawn = [dropout_mask(_words(stream, *shape), p) for stream, p in zip(self._streams, self._p, strict=True)]
         mask = drawn[0][None] if len(drawn) == 1 else np.stack(drawn)
         return torch.from_numpy(mask).to(h.device, h.dtype)
 
-    @staticmethod
-    def _words(stream: np.random.SFC64, n: int, width: int) -> NDArray[np.uint16]:
-        draws: NDArray[np.uint64] = stream.random_raw(-(-n * width // WORDS_PER_DRAW))
-        return draws.view(np.uint16)[: n * width].reshape(n, width)
+
+def _words(stream: np.random.SFC64, width: int, n: int) -> NDArray[np.uint16]:
+    draws: NDArray[np.uint64] = stream.random_raw(-(-width * n // WORDS_PER_DRAW))
+    return draws.view(np.uint16)[: width * n].reshape(width, n)

@@ -1,8 +1,9 @@
-"""Fully connected layers of a stack, forward and backward: d2l 3.4 and 4.2.
+"""Fully connected layers of a stack: d2l 3.4 and 4.2.
 
-Between layers everything is [G, C, n, width]: G groups × C columns of runs, n examples. Inside, the first layer of a
-group's runs is one matrix [G, I, C·O], since its columns see the same batch X [G, n, I] and one product serves them
-all; a later layer is one matrix per run, [S, I, O] with S = G·C.
+Between layers everything is [G, C, width, n]: G groups × C columns of runs, n examples; so a batch X [G, n, I] and the
+gradients go into every product as they lie in memory. Inside, the first layer of a group's runs is one matrix
+[G, C·O, I], since its columns see the same batch and one product serves them all; a later layer is one matrix per run,
+[S, O, I] with S = G·C. A run's own weight is [O, I], as torch.nn.Linear has it.
 """
 
 from collections.abc import Sequence
@@ -12,18 +13,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mlcore.from_scratch.sgd import Decay, step
+from mlcore.from_scratch.products import product
+from mlcore.from_scratch.sgd import Decay, sgd_
 from mlcore.initialization import InitialLayer
 from mlcore.stack import Layout
 
 
-def linreg(X: Tensor, w: Tensor, b: Tensor | None) -> Tensor:
-    """Xw + b, batched: X [S, n, I], w [S, I, O], b [S, 1, O] → [S, n, O]."""
-    return torch.bmm(X, w) if b is None else torch.baddbmm(b, X, w)
+def linreg(x: Tensor, w: Tensor, b: Tensor | None) -> Tensor:
+    """Wx + b for x [S, I, n], w [S, O, I], b [S, O, 1] → [S, O, n]."""
+    return product(w, x) if b is None else product(w, x).add_(b)
 
 
 class Layer:
-    """What both kinds of layer have: parameters, and a view of them by run."""
+    """What all kinds of layers have: parameters, and a view of them by run."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None, groups: int, columns: int) -> None:
         self.weight = weight
@@ -36,11 +38,11 @@ class Layer:
         """Lay one initial layer per run out as the stack's; runs with fewer inputs than others are padded with 0."""
         fan_in = max(layer.weight.shape[0] for layer in drawn)
         fan_out = drawn[0].weight.shape[1]
-        weights = np.zeros((layout.groups, layout.columns, fan_in, fan_out))
-        biases = np.zeros((layout.groups, layout.columns, 1, fan_out))
+        weights = np.zeros((layout.groups, layout.columns, fan_out, fan_in))
+        biases = np.zeros((layout.groups, layout.columns, fan_out, 1))
         for layer, group, column in zip(drawn, layout.group, layout.column, strict=True):
-            weights[group, column, : len(layer.weight)] = layer.weight
-            biases[group, column] = 0 if layer.bias is None else layer.bias
+            weights[group, column, :, : len(layer.weight)] = layer.weight.T
+            biases[group, column, :, 0] = 0 if layer.bias is None else layer.bias
         has_bias = drawn[0].bias is not None
         weight, bias = (cls._own_layout(torch.from_numpy(values).to(device, dtype)) for values in (weights, biases))
         return cls(weight, bias if has_bias else None, layout.groups, layout.columns)
@@ -50,7 +52,7 @@ class Layer:
         return {"weight": self.weight} if self.bias is None else {"weight": self.weight, "bias": self.bias}
 
     def by_run(self, tensor: Tensor) -> Tensor:
-        """View a tensor laid out as the weight or the bias as [G, C, I or 1, O]."""
+        """View a tensor laid out as the weight or the bias as [G, C, O, I or 1]."""
         raise NotImplementedError
 
     def per_run(self, values: Tensor) -> Tensor:
@@ -58,68 +60,63 @@ class Layer:
         raise NotImplementedError
 
     def _step(self, inputs: Tensor, d: Tensor, decay: Decay) -> None:
-        step(self.weight, inputs, d, decay)
+        """Take a step: inputs [S, n, I], d [S, O, n]."""
+        sgd_(self.weight, d, inputs, decay)
         if self.bias is not None:
-            self.bias += d.sum(1, keepdim=True)
+            self.bias.add_(d.sum(2, keepdim=True))
 
     @staticmethod
     def _own_layout(values: Tensor) -> Tensor:
+        """Lay [G, C, O, I or 1] out as the layer has it."""
         raise NotImplementedError
 
 
 class FirstLayer(Layer):
-    """The layer that sees the batch."""
-
-    mask: Tensor | None = None  # [G, I, C·O]: 0 where a run has no such input, 1 elsewhere
+    """The layer that sees the batch: weight [G, C·O, I], bias [G, C·O, 1]."""
 
     def __call__(self, X: Tensor) -> Tensor:
-        """[G, n, I] → [G, C, n, O]."""
-        z = linreg(X, self.weight, self.bias)
-        return z.view(self.groups, X.shape[1], self.columns, -1).transpose(1, 2)
+        """[G, n, I] → [G, C, O, n]."""
+        return linreg(X.mT, self.weight, self.bias).view(self.groups, self.columns, -1, X.shape[1])
 
     def update(self, X: Tensor, d: Tensor, decay: Decay) -> None:
-        """Take a step: X [G, n, I], d [G, C, n, O]. The weight of an input that a run does not have stays 0."""
-        self._step(X, d.transpose(1, 2).reshape(self.groups, X.shape[1], -1), decay)
-        if self.mask is not None:
-            self.weight.mul_(self.mask)
+        """Take a step: X [G, n, I], −η·∂loss/∂outputs d [G, C, O, n]."""
+        self._step(X, d.flatten(1, 2), decay)
 
     def by_run(self, tensor: Tensor) -> Tensor:
-        """[G, I or 1, C·O] → [G, C, I or 1, O]."""
-        return tensor.view(self.groups, tensor.shape[1], self.columns, -1).transpose(1, 2)
+        """[G, C·O, I or 1] → [G, C, O, I or 1]."""
+        return tensor.view(self.groups, self.columns, -1, tensor.shape[2])
 
     def per_run(self, values: Tensor) -> Tensor:
-        """[G, C] → [G, 1, C·O]."""
-        return values.repeat_interleave(self.weight.shape[2] // self.columns, 1)[:, None]
+        """[G, C] → [G, C·O, 1]."""
+        return values.repeat_interleave(self.weight.shape[1] // self.columns, 1)[:, :, None]
 
     def as_one_group(self) -> "FirstLayer":
-        """Return a layer whose one group has all runs as its columns: for when all see the same examples."""
-        if self.groups == 1:
-            return self
-        flat = {name: tensor.transpose(0, 1).flatten(1)[None] for name, tensor in self.tensors().items()}
+        """View it as a layer whose one group has all runs as its columns: for when all see the same examples."""
+        flat = {name: tensor.flatten(0, 1)[None] for name, tensor in self.tensors().items()}
         return FirstLayer(flat["weight"], flat.get("bias"), 1, self.groups * self.columns)
 
     @staticmethod
     def _own_layout(values: Tensor) -> Tensor:
-        return values.transpose(1, 2).flatten(2).contiguous()
+        return values.flatten(1, 2)
 
 
 class LaterLayer(Layer):
-    """A layer that sees what the one before it gives."""
+    """A layer that sees what the one before it gives: weight [S, O, I], bias [S, O, 1]."""
 
     def __call__(self, h: Tensor) -> Tensor:
-        """[G, C, n, I] → [G, C, n, O], whichever way S is split into G × C."""
-        return linreg(h.flatten(0, 1), self.weight, self.bias).view(*h.shape[:3], -1)
+        """[G, C, I, n] → [G, C, O, n], whichever way S is split into G × C."""
+        return linreg(h.flatten(0, 1), self.weight, self.bias).view(*h.shape[:2], -1, h.shape[3])
 
     def backward(self, d: Tensor) -> Tensor:
-        """Turn the loss's derivative by the outputs [G, C, n, O] into that by the inputs [G, C, n, I]."""
-        return torch.bmm(d.flatten(0, 1), self.weight.mT).view(*d.shape[:3], -1)
+        """Turn the loss's derivative by the outputs [G, C, O, n] into that by the inputs [G, C, I, n]."""
+        return product(self.weight.mT, d.flatten(0, 1)).view(*d.shape[:2], -1, d.shape[3])
 
     def update(self, h: Tensor, d: Tensor, decay: Decay) -> None:
-        """Take a step: h [G, C, n, I], d [G, C, n, O]."""
-        self._step(h.flatten(0, 1), d.flatten(0, 1), decay)
+        """Take a step: h [G, C, I, n], −η·∂loss/∂outputs d [G, C, O, n]."""
+        self._step(h.flatten(0, 1).mT, d.flatten(0, 1), decay)
 
     def by_run(self, tensor: Tensor) -> Tensor:
-        """[S, I or 1, O] → [G, C, I or 1, O]."""
+        """[S, O, I or 1] → [G, C, O, I or 1]."""
         return tensor.view(self.groups, self.columns, *tensor.shape[1:])
 
     def per_run(self, values: Tensor) -> Tensor:
@@ -128,4 +125,28 @@ class LaterLayer(Layer):
 
     @staticmethod
     def _own_layout(values: Tensor) -> Tensor:
-        return values.flatten(0, 1).contiguous()
+        return values.flatten(0, 1)
+
+
+class OutputLayer(Layer):
+    """The only layer of a regression, one number out: weight [G, I, C] and bias [G, 1, C], its columns innermost.
+
+    So that a product with a small batch has them all as its long side.
+    """
+
+    def by_run(self, tensor: Tensor) -> Tensor:
+        """[G, I or 1, C] → [G, C, 1, I or 1]."""
+        return tensor.mT[:, :, None]
+
+    def per_run(self, values: Tensor) -> Tensor:
+        """[G, C] → [G, 1, C]."""
+        return values[:, None]
+
+    def as_one_group(self) -> "OutputLayer":
+        """Return a layer whose one group has all runs as its columns: for when all see the same examples."""
+        flat = {name: tensor.transpose(0, 1).flatten(1)[None] for name, tensor in self.tensors().items()}
+        return OutputLayer(flat["weight"], flat.get("bias"), 1, self.groups * self.columns)
+
+    @staticmethod
+    def _own_layout(values: Tensor) -> Tensor:
+        return values.squeeze(2).mT.contiguous()

@@ -1,7 +1,7 @@
 """Mini-batch SGD with weight decay for every run of a stack at once: d2l 3.2 and 4.5.
 
 The step is w ← (1 − ηλ)·w − η·gradient for the L2 penalty and w ← w − ηλ·sign(w) − η·gradient for L1. Gradients come
-multiplied by −η from the output on, so that one fused product takes the step.
+multiplied by −η from the output on, so that a product and a sum take the step.
 """
 
 from typing import NamedTuple
@@ -9,12 +9,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from mlcore.from_scratch.products import add_product_
+
 
 class Decay(NamedTuple):
     """How the penalty moves each run's weights in a step, shaped to broadcast over them.
 
-    `factor` is 1 − ηλ for L2 (a float where all runs agree: the fused product applies it for nothing), `l1_step` is
-    ηλ for L1, None where no run has it.
+    `factor` is 1 − ηλ for L2 (a float where all runs agree: the step applies it for nothing), `l1_step` is ηλ for L1,
+    None where no run has it.
     """
 
     factor: Tensor | float
@@ -25,17 +27,18 @@ class Decay(NamedTuple):
         """Make it from ηλ and the kind of penalty of each run."""
         factor = torch.where(is_l1, 1.0, 1.0 - step)
         l1_step = torch.where(is_l1, step, 0.0)
-        shared = bool((factor == factor.flatten()[0]).all())
-        return cls(factor.flatten()[0].item() if shared else factor, l1_step if bool(l1_step.any()) else None)
+        return cls(shared(factor), l1_step if bool(l1_step.any()) else None)
 
 
-def step(weight: Tensor, inputs: Tensor, d: Tensor, decay: Decay) -> None:
-    """Take a step in place: weight [S, I, O], the layer's inputs [S, n, I], −η·∂loss/∂outputs d [S, n, O]."""
+def shared(values: Tensor) -> Tensor | float:
+    """Return the one value that all have, if there is one."""
+    first = values.flatten()[0]
+    return first.item() if bool((values == first).all()) else values
+
+
+def sgd_(weight: Tensor, a: Tensor, b: Tensor, decay: Decay) -> None:
+    """Take a step in place, of which ab is −η times the gradient of the loss: weight [S, M, N], ab [S, M, N]."""
     shrink = None if decay.l1_step is None else weight.sign().mul_(decay.l1_step)
-    if isinstance(decay.factor, Tensor):
-        weight.mul_(decay.factor)
-        weight.baddbmm_(inputs.mT, d)
-    else:
-        weight.baddbmm_(inputs.mT, d, beta=decay.factor)
+    add_product_(weight, decay.factor, a, b)
     if shrink is not None:
         weight.sub_(shrink)

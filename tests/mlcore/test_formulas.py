@@ -11,9 +11,10 @@ from torch import Tensor
 
 from mlcore.from_scratch.activations import ACTIVATIONS
 from mlcore.from_scratch.dropout import LEVELS, dropout_mask
-from mlcore.from_scratch.losses import LOSSES, correct
+from mlcore.from_scratch.losses import correct, cross_entropy, cross_entropy_gradient
 from mlcore.from_scratch.penalties import l1_norm, squared_l2_norm
-from mlcore.spec import Activation, Loss
+from mlcore.from_scratch.products import add_product_, product
+from mlcore.spec import Activation
 
 THEIRS: dict[str, Callable[..., Tensor]] = {
     "relu": torch.relu,
@@ -21,7 +22,6 @@ THEIRS: dict[str, Callable[..., Tensor]] = {
     "tanh": torch.tanh,
     "identity": torch.clone,
     "cross_entropy": torch.nn.CrossEntropyLoss(reduction="none"),
-    "mse": torch.nn.MSELoss(reduction="none"),
 }
 
 
@@ -46,26 +46,40 @@ def test_relu_has_derivative_zero_at_zero() -> None:
 @pytest.mark.parametrize("scale", [1.0, 300.0])
 def test_cross_entropy_and_its_gradient(scale: float) -> None:
     logits = (
-        torch.randn(2, 3, 7, 10, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) * scale
+        torch.randn(2, 3, 10, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) * scale
     ).requires_grad_()
     labels = torch.arange(7).expand(2, 1, 7)
-    expected = THEIRS["cross_entropy"](logits.reshape(-1, 10), labels.expand(2, 3, 7).reshape(-1)).view(2, 3, 7)
+    by_example = logits.transpose(2, 3).reshape(-1, 10)
+    expected = THEIRS["cross_entropy"](by_example, labels.expand(2, 3, 7).reshape(-1)).view(2, 3, 7)
     (derivative,) = torch.autograd.grad(expected.sum(), logits)
-    loss = LOSSES["cross_entropy"]
-    torch.testing.assert_close(loss.values(logits.detach(), labels), expected.detach())
-    torch.testing.assert_close(loss.direction(logits.detach(), labels) * loss.factor, derivative)
-    assert (correct(logits, labels) == (logits.argmax(-1) == labels)).all()
+    torch.testing.assert_close(cross_entropy(logits.detach(), labels), expected.detach())
+    torch.testing.assert_close(cross_entropy_gradient(logits.detach(), labels), derivative)
+    assert (correct(logits, labels) == (logits.argmax(2) == labels)).all()
 
 
-@pytest.mark.parametrize(("name", "factor"), [("mse", 1.0), ("half_squared_error", 0.5)])
-def test_squared_losses_and_their_gradients(name: Loss, factor: float) -> None:
-    outputs = torch.randn(2, 3, 7, 1, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
-    labels = torch.linspace(-1, 1, 7, dtype=torch.float64).expand(2, 1, 7)
-    expected = THEIRS["mse"](outputs.squeeze(-1), labels.expand(2, 3, 7)) * factor
-    (derivative,) = torch.autograd.grad(expected.sum(), outputs)
-    loss = LOSSES[name]
-    torch.testing.assert_close(loss.values(outputs.detach(), labels), expected.detach())
-    torch.testing.assert_close(loss.direction(outputs.detach(), labels) * loss.factor, derivative)
+@pytest.mark.parametrize(
+    ("shape", "dtype"),
+    [
+        ((2, 16, 256, 300), torch.float32),  # wide: oneDNN's
+        ((2, 3, 4, 5), torch.float32),
+        ((2, 16, 256, 300), torch.float64),
+    ],
+)
+def test_products_are_torchs_own(shape: tuple[int, int, int, int], dtype: torch.dtype) -> None:
+    s, m, k, n = shape
+    generator = torch.Generator().manual_seed(0)
+    a, b = (torch.randn(s, *sides, dtype=dtype, generator=generator) for sides in ((m, k), (k, n)))
+    c = torch.randn(s, m, n, dtype=dtype, generator=generator)
+    expected = torch.bmm(a, b)
+    tolerance = 1e-4 if dtype == torch.float32 else 1e-12
+    torch.testing.assert_close(product(a, b), expected, rtol=tolerance, atol=tolerance)
+    torch.testing.assert_close(
+        product(a.mT.contiguous().mT, b.mT.contiguous().mT), expected, rtol=tolerance, atol=tolerance
+    )
+    for factor in (0.5, torch.rand(s, m, 1, dtype=dtype, generator=generator)):
+        added = c.clone()
+        add_product_(added, factor, a, b)
+        torch.testing.assert_close(added, factor * c + expected, rtol=tolerance, atol=tolerance)
 
 
 def test_norms_of_each_run() -> None:
