@@ -20,7 +20,7 @@ from benchmarks.images import HOME, fetch, where_the_book_looks
 from benchmarks.products import Products
 from benchmarks.service import serving
 from mlcore.data import fashion_mnist, loading
-from mlcore.from_scratch.network import StackedNetwork
+from mlcore.from_scratch.mlp import StackedMlp
 from mlcore.spec import RunSpec, parse_run_spec
 from mlcore.stack import layout_of
 from mlcore.training import EpochReport, Training
@@ -60,7 +60,7 @@ class Steps:
 
     def __init__(self, specs: Sequence[Json], options: Options) -> None:
         parsed = _parsed(specs, n_train=options.pick(60_000, 2560))
-        self._network = StackedNetwork(parsed, layout_of(parsed), "cpu")
+        self._network = StackedMlp(parsed, layout_of(parsed), "cpu")
         self._part = loading.load(parsed, HOME).train
         self._epoch = 0
         self.products = Products(self.run)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-PRODUCTS: Final = frozenset({"mm", "addmm", "addmm_", "bmm", "baddbmm", "baddbmm_"})
+PRODUCTS: Final = frozenset({"mm", "addmm", "addmm_", "bmm", "baddbmm", "baddbmm_", "_linear_pointwise"})
 SMALL: Final = 1e-3  # numbers that stay finite however often they are multiplied and added up
 
 
@@ -74,7 +74,11 @@ class Products:
             work()
         tensors = {(place, form): form.tensor() for place, form in _operands(recorder.calls)}
         self._calls = [
-            (call.function, [tensors.get((place, one), one) for place, one in enumerate(call.arguments)], call.keywords)
+            (
+                call.function,
+                [tensors[place, one] if isinstance(one, Form) else one for place, one in enumerate(call.arguments)],
+                call.keywords,
+            )
             for call in recorder.calls
         ]
 

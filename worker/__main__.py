@@ -15,6 +15,7 @@ from worker import tasks
 from worker.broker import make_app
 from worker.lifeline import end_with
 from worker.logs import configure_logging
+from worker.openmp import environment, usable_cores
 from worker.settings import WorkerSettings
 from worker.slot import Slot
 
@@ -28,9 +29,8 @@ def main() -> int:
     configure_logging(settings.slot or "worker")
     warnings.filterwarnings("ignore", "You're running the worker with superuser")  # usual in containers
     end_with(settings.lifeline)
-    # OpenMP's threads spin while they wait for each other. Where the cores are busy with something else besides, that
-    # made an epoch up to ten times as long; on idle cores it saves a fourth. Read when the child imports torch.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if settings.threads_or_cores == len(usable_cores()):  # else whoever started it says which cores are its own
+        os.environ.update(environment(usable_cores()))
     return run(settings)
 
 

@@ -1,12 +1,12 @@
 """What a worker can be told through the environment."""
 
-import os
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
 from store.settings import StoreSettings
+from worker.openmp import usable_cores
 
 
 class WorkerSettings(StoreSettings):
@@ -41,14 +41,9 @@ class WorkerSettings(StoreSettings):
     @property
     def threads_or_cores(self) -> int:
         """With how many threads to train."""
-        return self.threads or cores()
+        return self.threads or len(usable_cores())
 
     @property
     def queues(self) -> tuple[str, ...]:
         """The queues this worker takes jobs from."""
         return ("gpu", "cpu") if self.device == "cuda" else ("cpu",)
-
-
-def cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

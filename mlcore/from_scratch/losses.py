@@ -24,15 +24,14 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
 
 def cross_entropy_gradient(logits: Tensor, labels: Tensor) -> Tensor:
     """softmax(logits) − one_hot(label), [..., O, n]."""
-    exponentials = (logits - logits.amax(-2, keepdim=True)).exp_()
-    softmax = exponentials.div_(exponentials.sum(-2, keepdim=True))
+    softmax = torch.softmax(logits, -2)
     index = _index(labels, logits)
     return softmax.scatter_add_(-2, index, softmax.new_full((), -1.0).expand(index.shape))
 
 
 def correct(logits: Tensor, labels: Tensor) -> Tensor:
     """Whether the largest logit is the label's: [..., n] of bool."""
-    return torch.eq(logits.argmax(-2), labels)
+    return torch.eq(logits.mT.contiguous().argmax(-1), labels)  # six times as fast as over distant numbers
 
 
 def _index(labels: Tensor, logits: Tensor) -> Tensor:

@@ -18,6 +18,8 @@ from mlcore.network import Measured
 from mlcore.spec import MlpSpec
 from mlcore.stack import Layout
 
+SUMMED_BATCHES = 8  # whose losses are measured together: few calls
+
 
 class StackedMlp(StackedNetwork):
     """Classifiers; see `mlcore.network.Network`."""
@@ -41,12 +43,14 @@ class StackedMlp(StackedNetwork):
             DropoutLayer(self._layout, p, epoch, number) if p.any() else None for number, p in enumerate(self._dropout)
         ]
         sums = Sums(self._layout)
+        unsummed: list[tuple[Tensor, Tensor]] = []
         for X, y in self._shuffled(part, epoch):
-            outputs = []
             for batch in zip(torch.split(X, self._batch_size, 1), torch.split(y, self._batch_size, 1), strict=True):
-                outputs.append(self._step(*batch, dropout))
+                unsummed.append((self._step(*batch, dropout), batch[1]))
+                if len(unsummed) == SUMMED_BATCHES:
+                    _add_all(sums, unsummed)
                 yield
-            _add(sums, torch.cat(outputs, 3), y)
+        _add_all(sums, unsummed)
         return sums.mean()
 
     def _step(self, X: Tensor, y: Tensor, dropout: list[DropoutLayer | None]) -> Tensor:
@@ -84,6 +88,14 @@ class StackedMlp(StackedNetwork):
             _add(sums, z, y)
             yield
         return sums.mean()
+
+
+def _add_all(sums: Sums, batches: list[tuple[Tensor, Tensor]]) -> None:
+    """Add the batches and forget them."""
+    if batches:
+        logits, labels = zip(*batches, strict=True)
+        _add(sums, torch.cat(logits, 3), torch.cat(labels, 1))
+        batches.clear()
 
 
 def _add(sums: Sums, logits: Tensor, labels: Tensor) -> None:

@@ -71,11 +71,11 @@ class StackedNetwork:
         if part in self._whole_parts:
             yield self._whole_parts[part]
             return
-        rows = part.rows if part.datasets == 1 else part.rows_of(self._dataset)
         widest = max(layer.weight.numel() // layer.by_run(layer.weight).shape[3] for layer in self._layers)
-        batch_size = max(1, EVALUATED_NUMBERS // max(widest, part.features.shape[1] * len(rows)))
+        batch_size = max(1, EVALUATED_NUMBERS // max(widest, part.features.shape[1] * self._layout.groups))
+        rows = part.rows_of(self._dataset)
         for batch in steps(len(part), batch_size):
-            examples = part.examples(rows[:, batch])
+            examples = part.batch(batch) if part.datasets == 1 else part.examples(rows[:, batch])
             if len(part) <= batch_size:
                 self._whole_parts[part] = examples
             yield examples
