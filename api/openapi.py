@@ -30,6 +30,7 @@ TAGS: Final = [
     {"name": "runs", "description": "The trainings that experiments consist of."},
     {"name": "results", "description": "What training gave: curves, weights, checkpoints, predictions."},
     {"name": "variants", "description": "The models there are, and everything they can be told."},
+    {"name": "concepts", "description": "Activation functions and dropout, in numbers and pictures."},
     {"name": "queue", "description": "What waits, why, and who works."},
     {"name": "service", "description": "The service itself."},
 ]

@@ -180,6 +180,22 @@ class Client:
         items: list[Json] = self._json("POST", f"/v1/runs/{run_id}/predictions", json=body)["items"]
         return items
 
+    # Concepts
+
+    def activation(self, name: Literal["relu", "sigmoid", "tanh"], **query: float) -> Json:
+        """Return an activation function and its derivative as `x`, `y` and `dy_dx`; `query` is start, stop, step."""
+        return self._json("GET", f"/v1/concepts/activations/{name}", params={**query, "format": "json"})
+
+    def activation_picture(
+        self, name: Literal["relu", "sigmoid", "tanh"], kind: Literal["png", "svg"] = "png", **query: float
+    ) -> bytes:
+        """Return a picture of an activation function and its derivative; `query` is start, stop, step."""
+        return self._request("GET", f"/v1/concepts/activations/{name}", params={**query, "format": kind}).content
+
+    def dropout(self, **query: float) -> Json:
+        """Return a tensor, its dropout mask and the product; `query` is rows, cols, p, seed."""
+        return self._json("GET", "/v1/concepts/dropout", params=query)
+
     # The service
 
     def variants(self) -> list[Json]:

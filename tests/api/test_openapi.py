@@ -78,6 +78,9 @@ def test_answers_fit_the_schema(document: dict[str, Any], service: Service) -> N
         (experiment["links"]["curves"], "ExperimentCurves"),
         (experiment["links"]["curves"] + "?aggregate=mean,std", "AggregatedCurves"),
         (experiment["links"]["summary"], "Summary"),
+        ("/v1/concepts", "ConceptList"),
+        ("/v1/concepts/activations/tanh", "Activation"),
+        ("/v1/concepts/dropout", "Dropout"),
     ]:
         wanted = {"$ref": f"#/components/schemas/{schema}", "components": document["components"]}
         OAS31Validator(wanted).validate(service.client.get(path).json())

@@ -129,6 +129,12 @@ def test_what_can_be_trained(client: Client) -> None:
     assert client.variant("mlp")["variant"] == "mlp"
 
 
+def test_concepts_in_numbers_and_pictures(client: Client) -> None:
+    assert client.activation("tanh", start=0, stop=1, step=0.5)["x"] == [0.0, 0.5]
+    assert client.activation_picture("relu").startswith(b"\x89PNG")
+    assert client.dropout(rows=3, cols=5, p=1)["dropped"] == 15
+
+
 def test_the_service_says_that_it_is_ready(client: Client) -> None:
     assert client.ready()
 
