@@ -211,6 +211,8 @@ _SENTENCES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "list_type": _says("must be a list"),
     "too_long": _length("items", "most", "max_length"),
     "too_short": _length("items", "least", "min_length"),
+    "uuid_parsing": _says("must be an id, as answers show it"),
+    "uuid_type": _says("must be an id, as answers show it"),
     "dict_type": _says("must be an object"),
     "model_type": lambda ctx: "must be an object" + _EXAMPLES.get(ctx["class_name"], ""),
     "model_attributes_type": _says("must be an object"),

@@ -47,10 +47,11 @@ class Asked:
         """The configurations in the order of the grid, one at a time."""
         with self.database.read() as session:
             found = released(session, runs.results(session, self.experiment.id))
-            yield from summary.configurations(map(_result, found), list(self.axes.grid))
+            yield from summary.configurations(map(result_of, found), list(self.axes.grid))
 
 
-def _result(run: runs.RunResult) -> Result:
+def result_of(run: runs.RunResult) -> Result:
+    """A run as the analysis takes it, with the last value of each metric."""
     last = {name: float("nan") if said["last"] is None else said["last"] for name, said in (run.summary or {}).items()}
     return Result(run.id, run.spec, _outcome(run), last)
 

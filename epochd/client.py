@@ -180,6 +180,20 @@ class Client:
         items: list[Json] = self._json("POST", f"/v1/runs/{run_id}/predictions", json=body)["items"]
         return items
 
+    def compare(
+        self,
+        a: Id | Mapping[str, Any],
+        b: Id | Mapping[str, Any],
+        metric: str = "test_loss",
+        at: Literal["last", "best"] = "last",
+    ) -> Json:
+        """Compare two configurations by a metric: difference a − b with its interval, exact p, power and a verdict.
+
+        A side is an experiment's id, or `{"experiment": id, "where": {"weight_decay": 0}}` for one of a sweep.
+        """
+        body = {"a": _side(a), "b": _side(b), "metric": metric, "at": at}
+        return self._json("POST", "/v1/compare", json=body)
+
     # Concepts
 
     def activation(self, name: Literal["relu", "sigmoid", "tanh"], **query: float) -> Json:
@@ -235,6 +249,11 @@ class Client:
         if response.is_error:
             raise _refusal(response)
         return response
+
+
+def _side(side: Id | Mapping[str, Any]) -> Json:
+    asked = side if isinstance(side, Mapping) else {"experiment": side}
+    return {**asked, "experiment": str(asked["experiment"])}
 
 
 def _document(response: httpx2.Response) -> Json | None:

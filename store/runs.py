@@ -51,14 +51,18 @@ def of_job(session: Session, job_id: UUID) -> list[Run]:
     return fresh(session, select(Run).where(Run.job_id == job_id).order_by(Run.stack_index))
 
 
-def results(session: Session, experiment_id: UUID) -> Iterator[RunResult]:
+def results(session: Session, experiment_id: UUID, numbers: range | None = None) -> Iterator[RunResult]:
     """Yield how each run of the experiment stands, in order of number, holding 1,000 at a time.
 
-    The session has to stay open until the last. On SQLite all are of one moment; on PostgreSQL those of later batches
-    are as they are when their turn comes.
+    Only those with these numbers, where given. The session has to stay open until the last. On SQLite all are of one
+    moment; on PostgreSQL those of later batches are as they are when their turn comes.
     """
     columns: list[Any] = [getattr(Run, field.name) for field in fields(RunResult)]
-    for batch in by_number(session, select(*columns).where(Run.experiment_id == experiment_id), RESULTS_AT_ONCE):
+    query = select(*columns).where(Run.experiment_id == experiment_id)
+    if numbers is not None:
+        query = query.where(Run.number >= numbers.start, Run.number < numbers.stop)
+        query = query.where((Run.number - numbers.start) % numbers.step == 0)
+    for batch in by_number(session, query, RESULTS_AT_ONCE):
         yield from (RunResult(*row) for row in batch)
 
 

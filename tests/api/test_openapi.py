@@ -51,7 +51,15 @@ def test_every_operation_is_described_and_says_what_it_answers(document: dict[st
 
 def test_every_field_of_a_request_is_described(document: dict[str, Any]) -> None:
     schemas = document["components"]["schemas"]
-    for name in ("ExperimentRequest", "MlpSpec", "PolynomialSpec", "LinearSpec", "PredictionRequest"):
+    for name in (
+        "ExperimentRequest",
+        "MlpSpec",
+        "PolynomialSpec",
+        "LinearSpec",
+        "PredictionRequest",
+        "ComparisonRequest",
+        "Side",
+    ):
         fields = schemas[name]["properties"]
         assert [field for field in fields if not fields[field].get("description")] in ([], ["variant"]), name
 
@@ -64,6 +72,14 @@ def test_there_are_examples_for_each_variant_and_they_fit_the_schema(document: d
     validator = OAS31Validator({**content["schema"], "components": document["components"]})
     for example in shown:
         validator.validate(example)
+
+
+def test_there_are_examples_of_comparisons_and_they_fit_the_schema(document: dict[str, Any]) -> None:
+    content = document["paths"]["/v1/compare"]["post"]["requestBody"]["content"]["application/json"]
+    validator = OAS31Validator({**content["schema"], "components": document["components"]})
+    for example in content["examples"].values():
+        validator.validate(example["value"])
+    assert set(content["examples"]) == set(examples.COMPARISONS)
 
 
 def test_answers_fit_the_schema(document: dict[str, Any], service: Service) -> None:
@@ -84,6 +100,10 @@ def test_answers_fit_the_schema(document: dict[str, Any], service: Service) -> N
     ]:
         wanted = {"$ref": f"#/components/schemas/{schema}", "components": document["components"]}
         OAS31Validator(wanted).validate(service.client.get(path).json())
+    side = {"experiment": experiment["id"]}
+    body = {"a": {**side, "where": {"degree": 1}}, "b": {**side, "where": {"degree": 2}}, "at": "best"}
+    wanted = {"$ref": "#/components/schemas/Comparison", "components": document["components"]}
+    OAS31Validator(wanted).validate(service.client.post("/v1/compare", json=body).json())
     refused = service.client.post("/v1/experiments", json={"spec": {}}).json()
     wanted = {"$ref": "#/components/schemas/Problem", "components": document["components"]}
     OAS31Validator(wanted).validate(refused)

@@ -129,6 +129,17 @@ def test_what_can_be_trained(client: Client) -> None:
     assert client.variant("mlp")["variant"] == "mlp"
 
 
+def test_two_configurations_are_compared(client: Client, finished: Json) -> None:
+    sweep = client.submit({"spec": QUICK, "grid": {"degree": [1, 3]}, "data_seeds": 3})
+    client.wait(sweep["id"], timeout=60)
+
+    found = client.compare({"experiment": sweep["id"], "where": {"degree": 1}}, finished["experiment_id"], "train_loss")
+
+    assert (found["pairs"], found["metric"], found["at"]) == (1, "train_loss", "last")
+    assert found["a"]["values"] == {"degree": 1}
+    assert found["difference"]["mean"] == found["a"]["mean"] - found["b"]["mean"]
+
+
 def test_concepts_in_numbers_and_pictures(client: Client) -> None:
     assert client.activation("tanh", start=0, stop=1, step=0.5)["x"] == [0.0, 0.5]
     assert client.activation_picture("relu").startswith(b"\x89PNG")

@@ -50,6 +50,15 @@ def test_results_come_in_order_of_number(database: Database, stacks: list[list[i
     ]
 
 
+@pytest.mark.usefixtures("small_batches")
+@pytest.mark.parametrize("numbers", [range(2, 6), range(0, 10, 3), range(1, 10, 4), range(8, 99), range(4, 4)])
+def test_results_of_some_numbers(database: Database, numbers: range) -> None:
+    submitted = submit(database, 10)
+    with database.read() as session:
+        found = [result.number for result in runs.results(session, submitted.id, numbers)]
+    assert found == [number for number in numbers if number < 10]
+
+
 def test_a_result_says_how_its_run_stands(database: Database) -> None:
     submitted = submit(database, 3)
     held = claim(database)
