@@ -7,6 +7,7 @@ from typing import Final
 
 from mlcore.analysis.comparison import Comparison, Pair, Pairs
 from mlcore.analysis.power import LEVEL, POWER, fewest_pairs
+from mlcore.analysis.statistics import Estimate
 
 NO_VALUE: Final = {
     "queued": "has not ended",
@@ -17,6 +18,7 @@ NO_VALUE: Final = {
     "cancelled": "was cancelled",
 }
 """Why there is nothing to compare, by how a replicate ended."""
+DIVIDED: Final = "The evidence is divided, since p and the interval disagree over differences so uneven"
 SAME_DATA: Final = "All pairs train on the same data: this speaks for other seeds, not for other data. Vary data_seeds."
 REPEATED: Final = "the same trainings as another: on all of Fashion-MNIST a data seed changes nothing. Vary seeds."
 
@@ -44,12 +46,16 @@ def _finding(found: Comparison, metric: str, a: str, b: str) -> str:
     seen = _seen(found, metric, a, b)
     if test.smallest_p > LEVEL:
         return f"{_too_few(found, test.smallest_p)}, so no difference can be told from chance: {seen}. {_needed(found)}"
-    if test.p <= LEVEL:
-        return f"{seen[0].upper()}{seen[1:]}{_interval(found)} (p = {test.p:.3g}, {found.n} pairs)."
-    return (
-        f"No difference is shown, which is no proof that there is none: {seen}{_interval(found)} "
-        f"(p = {test.p:.3g}, {found.n} pairs). {_needed(found)}"
-    ).rstrip()
+    evidence = f"{seen}{_interval(found)} (p = {test.p:.3g}, {found.n} pairs)."
+    shown = {test.p <= LEVEL, _excludes_zero(found.difference)}
+    if shown == {True}:
+        return evidence[0].upper() + evidence[1:]
+    head = "No difference is shown, which is no proof that there is none" if shown == {False} else DIVIDED
+    return f"{head}: {evidence} {_needed(found)}".rstrip()
+
+
+def _excludes_zero(said: Estimate) -> bool:
+    return (said.low is not None and said.low > 0) or (said.high is not None and said.high < 0)
 
 
 def _too_few(found: Comparison, smallest_p: float) -> str:

@@ -107,6 +107,7 @@ def test_impossible_parameters_are_pointed_out(
     points=st.integers(1, 50),
     step=st.decimals("0.0001", 10_000, places=4),
 )
+@settings(deadline=None)
 def test_x_is_what_the_decimal_numbers_mean(start: Decimal, points: int, step: Decimal) -> None:
     stop = start + points * step
     x = ActivationQuery(start=float(start), stop=float(stop), step=float(step)).x

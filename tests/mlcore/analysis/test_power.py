@@ -28,6 +28,7 @@ def test_without_an_effect_the_power_is_the_level() -> None:
 
 
 @given(effect_size=st.floats(0.004, 1e6))
+@settings(deadline=None)
 def test_no_fewer_pairs_would_do(effect_size: float) -> None:
     pairs = pairs_needed(effect_size)
     assert pairs is not None

@@ -3,8 +3,12 @@
 import math
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
 
 from mlcore.analysis.comparison import Pair, Pairs, Replicate, compare
+from mlcore.analysis.permutation import sign_flips
 from mlcore.analysis.summary import Outcome
 from mlcore.analysis.verdict import remarks, verdict
 
@@ -46,6 +50,24 @@ def test_what_is_not_shown_is_not_denied() -> None:
     even = said([1.0, -1.0, 2.0, -2.0, 3.0, -3.0], [0.0] * 6)
     assert "the mean test loss is the same, 95 % confidence interval" in even
     assert "(p = 1, 6 pairs)." in even
+
+
+def test_where_p_and_interval_disagree_nothing_is_claimed() -> None:
+    found = said([0.001, 0.002, 0.001, 0.003, 0.002, 0.001, 0.002, 0.9], [0.0] * 8)
+    assert found.startswith("The evidence is divided")
+    assert "(p = 0.00781, 8 pairs)" in found
+    assert found.endswith("more.")
+
+
+@given(st.lists(st.integers(-20, 60), min_size=1, max_size=12))
+@settings(deadline=None)
+def test_a_difference_is_claimed_only_where_both_tests_show_it(differences: list[int]) -> None:
+    found = said([float(one) for one in differences], [0.0] * len(differences))
+    if found.startswith(("A has", "B has")):
+        assert len(differences) >= 6
+        assert found.startswith("B has" if sum(differences) > 0 else "A has")
+        assert sign_flips(differences).p <= 0.05
+        assert len(set(differences)) == 1 or stats.ttest_1samp(differences, 0).pvalue <= 0.05
 
 
 @pytest.mark.parametrize(
