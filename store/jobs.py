@@ -42,6 +42,7 @@ class ClaimedRun:
     stored_epoch: int  # the last one stored; 0 = none
     status: Status
     reused: bool
+    result_key: str | None = None  # what names its result, if the worker knows
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from store.errors import LeaseLost
 from store.jobs import Claim, ClaimedRun
 from store.status import Status
 from worker.recorder import Ended, Kept, Recorder
-from worker.reuse import result_keys, without_reused
+from worker.reuse import without_reused
 from worker.settings import WorkerSettings
 
 logger = logging.getLogger(__name__)
@@ -75,9 +75,9 @@ class Execution:
         self._settings = settings
         self._leaving = leaving
         self._told_at: float | None = None
-        self._result_keys = result_keys(claim)
         self._recorder = Recorder(database, claim, settings)
         self._specs: list[RunSpec] = []
+        self._keep_every: dict[int, int] = {}
 
     def run(self) -> None:
         """Train until every run of the job is final, the slot is told to leave, or the lease is lost."""
@@ -113,6 +113,8 @@ class Execution:
 
     def _training(self) -> Training:
         self._specs = [parse_run_spec(run.spec) for run in self._claim.runs]
+        keeps = [spec.keep_checkpoints for spec in self._specs]
+        self._keep_every = {run: keep.every for run, keep in enumerate(keeps) if isinstance(keep, KeepEvery)}
         training = Training(
             self._specs, data_root=self._settings.data, device=self._claim.device, state=self._resume_state()
         )
@@ -145,8 +147,8 @@ class Execution:
         return list(self._recorder.live.values())
 
     def _end_diverged(self, report: EpochReport) -> None:
-        lost = [run for run in self._runs() if run.index in report.diverged]
-        if lost:
+        if report.diverged:
+            lost = [run for run in self._runs() if run.index in report.diverged]
             self._fail(lost, "diverged", DIVERGED.format(epoch=report.epoch))
 
     def _fail(self, runs: Sequence[ClaimedRun], kind: str, detail: str) -> None:
@@ -162,7 +164,9 @@ class Execution:
 
     def _keep(self, training: Training, epoch: int) -> None:
         """Keep the weights of this epoch for the runs that want every k-th."""
-        wanted = [run for run in self._runs() if _wants_epoch(self._specs[run.index], epoch)]
+        if not self._keep_every:
+            return
+        wanted = [run for run in self._runs() if epoch % self._keep_every.get(run.index, epoch + 1) == 0]
         if wanted:
             self._recorder.store(kept=[self._kept(training, run, "epoch") for run in wanted])
 
@@ -172,7 +176,7 @@ class Execution:
 
     def _succeed(self, training: Training) -> None:
         kept = [each for run in self._runs() for each in self._final_weights(training, run)]
-        ended = [Ended(run, Status.SUCCEEDED, result_key=self._result_keys[run.run_id]) for run in self._runs()]
+        ended = [Ended(run, Status.SUCCEEDED) for run in self._runs()]
         self._recorder.store(kept, ended)
         logger.info("job %s is done", self._claim.job_id)
 
@@ -213,8 +217,3 @@ def _size(state: TrainingState) -> int:
 def _about(**facts: object) -> dict[str, str]:
     """Return what a file of weights says of itself: as one entry, since safetensors shuffles several."""
     return {"epochd": json.dumps(facts)}
-
-
-def _wants_epoch(spec: RunSpec, epoch: int) -> bool:
-    keep = spec.keep_checkpoints
-    return isinstance(keep, KeepEvery) and epoch % keep.every == 0

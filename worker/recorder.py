@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 PATIENCE_SECONDS = 60.0  # how long a write that cannot wait is tried again while the database is away
 RETRY_SECONDS = 0.2
 USUAL_SPEED = 100e6  # bytes of a state packed and stored in a second, until it has been measured
+USUAL_COST = 100e-6  # seconds to store a run's epochs, until it has been measured
 LOWEST_SPEED = 10e6  # what a lease allows for
 DatabaseAway = (OperationalError, InterfaceError)
 
@@ -50,7 +51,6 @@ class Ended:
     run: ClaimedRun
     status: Status
     error: dict[str, Any] | None = None
-    result_key: str | None = None
 
 
 @dataclass
@@ -67,8 +67,8 @@ class Recorder:
     live: dict[int, ClaimedRun] = field(init=False)
     _summaries: Summaries = field(init=False)
     _reports: list[EpochReport] = field(init=False, default_factory=list)
-    _stored_at: float = field(init=False, default=float("-inf"))  # so that the first epoch is stored at once
-    _write_cost: float = field(init=False, default=0.0)
+    _stored_at: float = field(init=False)
+    _write_cost: float = field(init=False)
     _looked_at: float = field(init=False, default_factory=time.monotonic)
     _state_epoch: int = field(init=False, default=0)
     _state_at: float = field(init=False, default_factory=time.monotonic)
@@ -78,6 +78,8 @@ class Recorder:
         self.live = {run.index: run for run in self.claim.runs if run.status not in FINAL}
         self._stored_epochs = np.array([run.stored_epoch for run in self.claim.runs])
         self._summaries = Summaries(len(self.claim.runs))
+        self._write_cost = len(self.claim.runs) * USUAL_COST
+        self._stored_at = time.monotonic() - self.settings.flush_seconds  # few runs store their first epoch at once
         if self._stored_epochs.any():
             self._summarize_stored()
 
@@ -90,9 +92,6 @@ class Recorder:
         """Keep a report and store what there is when it is time; returns the live runs whose cancel was asked for."""
         if report.evaluated:
             self._reports.append(report)
-            is_new = self._stored_epochs < report.epoch
-            new = {name: np.where(is_new, values, np.nan) for name, values in report.metrics.items()}
-            self._summaries.add(report.epoch, new)
         return self.look()
 
     def look(self) -> list[ClaimedRun]:
@@ -166,11 +165,12 @@ class Recorder:
     def _write(self, session: Session, n_bytes: int = 0) -> set[UUID]:
         """Store the reports, renew the lease for as long as `n_bytes` more may take to write, and learn of cancels."""
         lease_seconds = self.settings.lease_seconds + n_bytes / LOWEST_SPEED
-        return flushes.write(session, self.claim, self._segments(), lease_seconds)
+        return flushes.write(session, self.claim, self._take_in(), lease_seconds)
 
     def _outcome(self, ended: Ended) -> runs.Outcome:
         summary = self._summaries.of(ended.run.index)
-        return runs.Outcome(ended.run.run_id, ended.status, summary, ended.error, ended.result_key)
+        result_key = ended.run.result_key if ended.status is Status.SUCCEEDED else None
+        return runs.Outcome(ended.run.run_id, ended.status, summary, ended.error, result_key)
 
     def _cancels_asked(self) -> set[UUID]:
         with self.database.read() as session:
@@ -181,18 +181,23 @@ class Recorder:
     def _live(self, asked: set[UUID]) -> list[ClaimedRun]:
         return [run for run in self.live.values() if run.run_id in asked]
 
-    def _segments(self) -> list[Segment]:
+    def _take_in(self) -> list[Segment]:
+        """Turn the reports into segments and summarize them; doing so again, when a write failed, changes nothing."""
         if not self._reports:
             return []
         epochs = np.array([report.epoch for report in self._reports], np.int64)
         values = _by_run(self._reports, len(self.claim.runs))
-        segments = []
-        for run in self.live.values():
-            new = epochs > run.stored_epoch
-            if new.any():
-                metrics = {name: matrix[run.index, new] for name, matrix in values.items()}
-                segments.append(Segment(run.run_id, epochs[new], metrics))
-        return segments
+        if self._stored_epochs.any():
+            is_old = epochs <= self._stored_epochs[:, None]
+            for matrix in values.values():
+                matrix[is_old] = np.nan
+        self._summaries.add(epochs, values)
+        return [
+            Segment(run.run_id, epochs, {name: matrix[run.index] for name, matrix in values.items()}).after(
+                run.stored_epoch
+            )
+            for run in self.live.values()
+        ]
 
     def _once(self, write: Callable[[Session], T]) -> T:
         """Run a write that includes `_write`; raises DatabaseAway."""

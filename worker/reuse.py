@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import replace
 from uuid import UUID
 
@@ -21,24 +22,25 @@ def without_reused(session: Session, claim: Claim) -> Claim:
     """Take earlier results for the runs of a first claim, and return the claim with what there is left to train.
 
     A run that took an earlier result is not in the stack, now or on a later claim, so the others keep their columns.
+    Those know their result keys: sha256 (hex) over all that decides a result's bits but the stack.
     """
     reused = {run.run_id for run in claim.runs if run.reused}
+    keys = _result_keys([run for run in claim.runs if not run.reused], claim)
     if claim.claims == 1:
-        keys = result_keys(claim)
         wanted = {run.run_id: keys[run.run_id] for run in claim.runs if _may_be_reused(run)}
         reused |= reuse_earlier(session, claim, wanted)
     members = [run for run in claim.runs if run.run_id not in reused]
-    return replace(claim, runs=tuple(replace(run, index=index) for index, run in enumerate(members)))
+    with_keys = (replace(run, index=index, result_key=keys[run.run_id]) for index, run in enumerate(members))
+    return replace(claim, runs=tuple(with_keys))
 
 
 def _may_be_reused(run: ClaimedRun) -> bool:
     return run.status == Status.RUNNING and bool(run.spec.get("reuse", True))
 
 
-def result_keys(claim: Claim) -> dict[UUID, str]:
-    """Return what names each run's result: a sha256 (hex) over all that decides its bits but the stack."""
+def _result_keys(runs: Iterable[ClaimedRun], claim: Claim) -> dict[UUID, str]:
     built = [fingerprint(), torch.__version__, claim.device, claim.threads]
-    return {run.run_id: _key([_result_of(run), *built]) for run in claim.runs}
+    return {run.run_id: _key([_result_of(run), *built]) for run in runs}
 
 
 def _result_of(run: ClaimedRun) -> dict[str, object]:

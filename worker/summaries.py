@@ -1,5 +1,6 @@
-"""Summary metrics of the runs of a stack, kept up to date epoch by epoch for all of them at once."""
+"""Summary metrics of the runs of a stack, kept up to date for all of them at once."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,14 +26,22 @@ class Metric:
         """Return a metric that was not measured yet."""
         return cls(np.full(runs, np.nan), np.full(runs, np.nan), np.zeros(runs, np.int64), np.full(runs, np.nan))
 
-    def add(self, epoch: int, values: Values) -> None:
-        """Take in the values of an epoch, [R]; NaN is none."""
+    def add(self, epochs: NDArray[np.int64], values: Values) -> None:
+        """Take in the values of later epochs [E], or of the same ones again: [R, E], NaN where there is none."""
         measured = ~np.isnan(values)
-        lower = measured & ~(values >= self.low)
-        self.last[measured] = values[measured]
-        self.low[lower] = values[lower]
-        self.low_epoch[lower] = epoch
-        np.fmax(self.high, values, out=self.high)
+        rows = np.flatnonzero(measured.any(1))
+        if not rows.size:
+            return
+        values, measured = values[rows], measured[rows]
+        every = np.arange(len(rows))
+        last = len(epochs) - 1 - measured[:, ::-1].argmax(1)
+        lowest = np.where(measured, values, np.inf).argmin(1)
+        lowest = np.where(measured[every, lowest], lowest, measured.argmax(1))  # where all are infinite
+        low = values[every, lowest]
+        lower = ~(low >= self.low[rows])
+        self.last[rows] = values[every, last]
+        self.low[rows[lower]], self.low_epoch[rows[lower]] = low[lower], epochs[lowest[lower]]
+        self.high[rows] = np.fmax(self.high[rows], np.fmax.reduce(values, axis=1))
 
 
 class Summaries:
@@ -42,20 +51,17 @@ class Summaries:
         self._runs = runs
         self._metrics: dict[str, Metric] = {}
 
-    def add(self, epoch: int, metrics: dict[str, Values]) -> None:
-        """Take in an evaluated epoch; each metric has a value per run, NaN where there is none."""
+    def add(self, epochs: NDArray[np.int64], metrics: Mapping[str, Values]) -> None:
+        """Take in evaluated epochs [E], later ones or the same again; a metric is [R, E], NaN where it has no value."""
         for name, values in metrics.items():
-            self._metric(name).add(epoch, values)
+            self._metric(name).add(epochs, values)
 
     def add_stored(self, run: int, curve: Curve) -> None:
         """Take in what an earlier claim stored of a run."""
         for name, values in curve.series.items():
-            metric, measured = self._metric(name), ~np.isnan(values)
-            if measured.any():
-                epochs, values = curve.epochs[measured], values[measured]
-                lowest = int(values.argmin())
-                metric.last[run], metric.high[run] = values[-1], values.max()
-                metric.low[run], metric.low_epoch[run] = values[lowest], epochs[lowest]
+            of_run = np.full((self._runs, len(curve.epochs)), np.nan)
+            of_run[run] = values
+            self._metric(name).add(curve.epochs, of_run)
 
     def of(self, run: int) -> dict[str, Any]:
         """Return a run's summary; metrics that it never measured are left out."""
@@ -71,4 +77,6 @@ class Summaries:
         }
 
     def _metric(self, name: str) -> Metric:
-        return self._metrics.setdefault(name, Metric.unmeasured(self._runs))
+        if name not in self._metrics:
+            self._metrics[name] = Metric.unmeasured(self._runs)
+        return self._metrics[name]

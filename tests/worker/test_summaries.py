@@ -1,5 +1,6 @@
 """Summary metrics say what the whole curve would."""
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,9 @@ def test_a_summary_is_that_of_the_whole_curve_whatever_was_stored_before(
     summaries = Summaries(runs)
     for run in range(runs):
         summaries.add_stored(run, Curve(np.arange(1, stored + 1), {"loss": matrix[:stored, run]}))
-    for epoch in range(stored + 1, epochs + 1):
-        summaries.add(epoch, {"loss": matrix[epoch - 1]})
+    cuts = sorted(data.draw(st.lists(st.integers(stored, epochs), max_size=3)))
+    for start, stop in pairwise([stored, *cuts, epochs]):
+        for _ in range(data.draw(st.integers(1, 2))):  # a write that failed is made again
+            summaries.add(np.arange(start + 1, stop + 1), {"loss": matrix[start:stop].T})
     for run in range(runs):
         assert summaries.of(run) == expected(matrix[:, run])
