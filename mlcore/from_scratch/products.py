@@ -2,7 +2,7 @@
 
 For wide float32 products on a CPU torch's own matmul goes to MKL, which on processors that are not Intel's leaves half
 of their speed unused; torch's other library, oneDNN, does not, and is as fast on Intel's. torch reaches it through the
-operator that torch.compile emits for a linear layer (decision 8).
+operator that torch.compile emits for a linear layer (decision 9).
 """
 
 from collections.abc import Iterator
