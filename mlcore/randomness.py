@@ -25,15 +25,16 @@ def bit_stream(seed: int, purpose: Purpose, *index: int) -> np.random.SFC64:
     return np.random.SFC64(np.random.SeedSequence(entropy))
 
 
-def batch_orders(seeds: list[int], epoch: int, n: int) -> NDArray[np.int64]:
-    """Return one permutation of n examples per seed, [len(seeds), n].
+def batch_orders(seeds: list[int], epochs: range, n: int) -> NDArray[np.int64]:
+    """Return one permutation of n examples per epoch and seed, [len(epochs), len(seeds), n].
 
     Each example gets a 64-bit key, a hash of (seed, epoch, example), and the order is the order of the keys: no
     generator to set up per seed, and all seeds of a stack at once. The hash is splitmix64 (Steele, Lea and Flood 2014).
     """
-    start = _mixed(_mixed(np.asarray(seeds, np.uint64)) + np.uint64(epoch))
+    numbers = np.asarray(epochs, np.uint64)[:, None]
+    start = _mixed(_mixed(np.asarray(seeds, np.uint64)) + numbers)
     counter = np.arange(1, n + 1, dtype=np.uint64) * _GOLDEN
-    return np.argsort(_mixed(start[:, None] + counter), axis=1)
+    return np.argsort(_mixed(start[..., None] + counter), axis=2)
 
 
 def _mixed(z: NDArray[np.uint64]) -> NDArray[np.uint64]:

@@ -185,8 +185,9 @@ class Training:
                 metrics |= _named(name, (yield from self._network.evaluate(part)))
         metrics["weight_l2_norm"], metrics["weight_l1_norm"] = self._network.norms()
         lost = self.active & _is_lost(metrics, limit)
-        masked = {name: np.where(self.active, values, np.nan) for name, values in metrics.items()}
-        return EpochReport(epoch, evaluated=True, metrics=masked, diverged=tuple(np.flatnonzero(lost).tolist()))
+        if not self.active.all():
+            metrics = {name: np.where(self.active, values, np.nan) for name, values in metrics.items()}
+        return EpochReport(epoch, evaluated=True, metrics=metrics, diverged=tuple(np.flatnonzero(lost).tolist()))
 
     def _end_epoch(self, report: EpochReport) -> None:
         self._state.epoch = report.epoch
@@ -244,5 +245,8 @@ def _named(prefix: str, measured: Measured) -> dict[str, Values]:
 
 
 def _is_lost(metrics: dict[str, Values], limit: Values) -> NDArray[np.bool_]:
-    losses = np.stack([values for name, values in metrics.items() if name in ("train_loss", "running_loss")])
-    return np.asarray(~(losses <= limit).all(0))
+    """Return which runs have a training loss that is not a number or beyond the limit."""
+    lost = np.zeros(len(limit), bool)
+    for name in metrics.keys() & {"train_loss", "running_loss"}:
+        lost |= ~(metrics[name] <= limit)
+    return lost

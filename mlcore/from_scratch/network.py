@@ -23,6 +23,7 @@ from mlcore.randomness import batch_orders
 from mlcore.spec import RunSpec
 from mlcore.stack import Layout
 
+ORDERED_EXAMPLES = 10_000  # whose order is drawn at once
 GATHERED_NUMBERS = 1_000_000  # features copied together: few calls for small examples, in cache for images
 EVALUATED_NUMBERS = 1_000_000  # numbers of the widest thing held at once when evaluating
 
@@ -38,6 +39,7 @@ class StackedNetwork:
         self._learning_rate = layout.spread([spec.learning_rate for spec in specs])
         self._weight_decay = layout.spread([spec.weight_decay for spec in specs])
         self._is_l1 = layout.spread([spec.penalty == "l1" for spec in specs])
+        self._orders: dict[int, Tensor] = {}
         self._whole_parts: WeakKeyDictionary[Part, tuple[Tensor, Tensor]] = WeakKeyDictionary()
         drawn = list(zip(*(initial_layers(spec) for spec in specs), strict=True))
         self._fan_ins = [len(layer.weight) for layer in drawn[0]]
@@ -60,11 +62,18 @@ class StackedNetwork:
 
     def _shuffled(self, part: Part, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield features [G, n, I] and labels [G, n] in the epoch's order, some whole batches at a time."""
-        orders = torch.from_numpy(batch_orders(self._layout.seed, epoch, len(part))).to(self._device)
-        rows = part.rows_of(self._dataset).gather(1, orders)
+        rows = part.rows_of(self._dataset).gather(1, self._order(epoch, len(part)))
         batches = max(1, GATHERED_NUMBERS // (self._batch_size * part.features.shape[1] * len(rows)))
         for gathered in steps(len(part), batches * self._batch_size):
             yield part.examples(rows[:, gathered])
+
+    def _order(self, epoch: int, n: int) -> Tensor:
+        """Return the epoch's order of n examples for each group, [G, n]; drawn at once for several short epochs."""
+        if epoch not in self._orders:
+            drawn = range(epoch, epoch + max(1, ORDERED_EXAMPLES // (n * self._layout.groups)))
+            orders = torch.from_numpy(batch_orders(self._layout.seed, drawn, n)).to(self._device)
+            self._orders = dict(zip(drawn, orders, strict=True))
+        return self._orders[epoch]
 
     def _evaluated(self, part: Part) -> Iterator[tuple[Tensor, Tensor]]:
         """Cut a part into batches of bounded size, [1, …] where all runs have the same; a single one is kept."""
