@@ -18,12 +18,14 @@ import httpx2
 Json = dict[str, Any]
 Id = str | UUID
 Query = str | int | Sequence[str]
+Picture = Literal["png", "svg"]
 OnProgress = Callable[[Json], object]
 
 FINAL: Final = frozenset({"succeeded", "failed", "cancelled"})
 FIRST_PAUSE: Final = 0.05  # seconds between two looks at an experiment, when something has just changed
 LONGEST_PAUSE: Final = 1.0
 BACK_OFF: Final = 1.5
+LARGEST_PAGE: Final = 200
 TIMEOUT: Final = httpx2.Timeout(30, connect=5)
 
 
@@ -80,10 +82,18 @@ class Client:
     def submit(self, spec: Mapping[str, Any], **fields: object) -> Json:
         """Submit a run spec (`{"variant": …}`) or a whole request (`{"spec": …}`) and return the experiment.
 
-        `fields` are further fields of the request: name, tags, note, priority, device, ephemeral.
+        `fields` are further fields of the request: grid, seeds, data_seeds, folds, name, tags, note, priority, device,
+        ephemeral.
         """
-        request = {**(spec if "spec" in spec else {"spec": dict(spec)}), **fields}
-        return self._json("POST", "/v1/experiments", json=request)
+        return self._json("POST", "/v1/experiments", json=_request(spec, fields))
+
+    def validate(self, spec: Mapping[str, Any], **fields: object) -> Json:
+        """Submit nothing, but raise what `submit` would; return how many runs, jobs and epochs it would train.
+
+        The answer has the `specs` of the first 100 runs too, and `estimated_seconds`, an order of magnitude.
+        """
+        path = "/v1/experiments"
+        return self._json("POST", path, params={"validate_only": "true"}, json=_request(spec, fields))
 
     def wait(self, experiment_id: Id, on_progress: OnProgress | None = None, timeout: float | None = None) -> Json:
         """Look at an experiment again and again until it is final, and return it then.
@@ -114,17 +124,32 @@ class Client:
         """Yield the experiments, newest first, page by page; `query` narrows it (status, variant, tag, q, order_by)."""
         return self._pages("/v1/experiments", query)
 
-    def runs(self, experiment_id: Id) -> list[Json]:
-        """Return all runs of an experiment, in the order of its axes."""
-        return sorted(self._pages(f"/v1/experiments/{experiment_id}/runs", {}), key=lambda run: int(run["number"]))
+    def runs(self, experiment_id: Id, **query: Query) -> list[Json]:
+        """Return the runs of an experiment in the order of its axes, from all pages; `query` narrows them (status)."""
+        return list(self._pages(f"/v1/experiments/{experiment_id}/runs", {"page_size": LARGEST_PAGE, **query}))
 
     def experiment_curves(self, experiment_id: Id, **query: Query) -> Json:
-        """Return the curves of an experiment's runs, narrowed as those of `curves`."""
+        """Return the curves of an experiment's runs, narrowed as those of `curves`, and as `group_by` says.
+
+        With `aggregate` ("mean", "std", "min", "max", or several of them) there is an entry in `groups` for each group
+        of runs that agree in the fields of `group_by` (by default the grid's) instead of one in `runs` for each run.
+        """
         return self._json("GET", f"/v1/experiments/{experiment_id}/curves", params={**query, "format": "json"})
 
-    def experiment_picture(self, experiment_id: Id, kind: Literal["png", "svg"] = "png") -> bytes:
-        """Return a picture of the curves of an experiment's runs."""
-        return self._request("GET", f"/v1/experiments/{experiment_id}/curves", params={"format": kind}).content
+    def experiment_picture(self, experiment_id: Id, kind: Picture = "png", **query: Query) -> bytes:
+        """Return a picture of the curves of an experiment's runs; `query` as of `experiment_curves`."""
+        return self._bytes(f"/v1/experiments/{experiment_id}/curves", {**query, "format": kind})
+
+    def summary(self, experiment_id: Id, **query: Query) -> Json:
+        """Return an experiment by configuration: mean, std and 95 % interval of each metric over its replicates.
+
+        With validation data `winner` is the configuration to choose. `query`: limit and offset of `configurations`.
+        """
+        return self._json("GET", f"/v1/experiments/{experiment_id}/summary", params={**query, "format": "json"})
+
+    def summary_picture(self, experiment_id: Id, kind: Picture = "png", **query: Query) -> bytes:
+        """Return a picture of the summary over one or two fields of the grid; `query`: metric, x, y."""
+        return self._bytes(f"/v1/experiments/{experiment_id}/summary", {**query, "format": kind})
 
     def cancel(self, experiment_id: Id) -> Json:
         """Cancel an experiment: what is queued at once, what is running within two seconds."""
@@ -147,9 +172,9 @@ class Client:
         """
         return self._json("GET", f"/v1/runs/{run_id}/curves", params={**query, "format": "json"})
 
-    def picture(self, run_id: Id, kind: Literal["png", "svg"] = "png") -> bytes:
-        """Return a picture of a run's curves."""
-        return self._request("GET", f"/v1/runs/{run_id}/curves", params={"format": kind}).content
+    def picture(self, run_id: Id, kind: Picture = "png", **query: Query) -> bytes:
+        """Return a picture of a run's curves; `query` as of `curves`."""
+        return self._bytes(f"/v1/runs/{run_id}/curves", {**query, "format": kind})
 
     def weights(self, run_id: Id) -> Json:
         """Return the learned weights of a polynomial or linear run, and the true ones beside them."""
@@ -162,7 +187,7 @@ class Client:
 
     def checkpoint(self, run_id: Id, which: str | int = "last") -> bytes:
         """Return a run's weights as safetensors bytes: those of its `last` or `best` epoch, or of one by number."""
-        return self._request("GET", f"/v1/runs/{run_id}/checkpoints/{which}").content
+        return self._bytes(f"/v1/runs/{run_id}/checkpoints/{which}", {})
 
     def predictions(
         self,
@@ -241,6 +266,9 @@ class Client:
             )
         return document
 
+    def _bytes(self, path: str, query: Mapping[str, Query]) -> bytes:
+        return self._request("GET", path, params=query).content
+
     def _request(self, method: str, path: str, **options: Any) -> httpx2.Response:  # noqa: ANN401
         try:
             response = self._http.request(method, path, **options)
@@ -254,6 +282,11 @@ class Client:
 def _side(side: Id | Mapping[str, Any]) -> Json:
     asked = side if isinstance(side, Mapping) else {"experiment": side}
     return {**asked, "experiment": str(asked["experiment"])}
+
+
+def _request(spec: Mapping[str, Any], fields: Mapping[str, object]) -> Json:
+    """Return the request that a run spec stands for, or that is one already, with further fields."""
+    return {**(spec if "spec" in spec else {"spec": dict(spec)}), **fields}
 
 
 def _document(response: httpx2.Response) -> Json | None:
