@@ -103,7 +103,7 @@ class Run(RunSummary):
 
 
 class RunPage(Answer):
-    """Runs, newest first unless asked otherwise."""
+    """Runs: an experiment's in the order of their numbers, those of all newest first unless asked otherwise."""
 
     items: list[RunSummary]
     next_page_token: str | None = Field(description="Pass it as page_token for the next page; null on the last one.")
