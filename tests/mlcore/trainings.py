@@ -74,7 +74,7 @@ def trained(specs: Sequence[RunSpec], stop: tuple[int, int] | None = None) -> Tr
 def fingerprint(training: Training) -> list[str]:
     """The sha256 of each run's weights."""
     runs = range(len(training.specs))
-    return [hashlib.sha256(weights_to_bytes(training.weights(run), {})).hexdigest() for run in runs]
+    return [hashlib.sha256(weights_to_bytes(training.weights(run))).hexdigest() for run in runs]
 
 
 def assert_close(a: NDArray[np.float64], b: NDArray[np.float64]) -> None:
