@@ -98,7 +98,7 @@ def _refusing_other_tokens() -> Iterator[None]:
     try:
         yield
     except (ValueError, TypeError, AttributeError, binascii.Error, RecursionError) as error:
-        detail = "is not a token of this list; pass next_page_token of the page before, with the same order_by"
+        detail = "is not a token of this list; pass next_page_token of the page before, and keep the other parameters"
         raise invalid_problem([Fault("/page_token", detail, "query")]) from error
 
 
