@@ -106,11 +106,6 @@ class Experiment(Base):
         return self.queued + self.running + self.succeeded + self.failed + self.cancelled
 
     @property
-    def epochs_trained(self) -> int:
-        """How many epochs were trained for it and stored, over all runs."""
-        return self.epochs_done - self.epochs_reused
-
-    @property
     def epochs_left(self) -> int:
         """How many epochs its unfinished runs have still to train."""
         return self.total_epochs - self.epochs_done - self.epochs_skipped

@@ -157,7 +157,8 @@ def _shared(experiment: tables.Experiment, now: float) -> dict[str, Any]:
 def _progress(experiment: tables.Experiment, now: float) -> Progress:
     done, epochs, eta = experiment.epochs_done, experiment.total_epochs, None
     if experiment.status == Status.RUNNING and experiment.started_at is not None:
-        eta = eta_seconds(experiment.epochs_left, experiment.epochs_trained, now - experiment.started_at)
+        trained = done - experiment.epochs_reused
+        eta = eta_seconds(experiment.epochs_left, trained, now - experiment.started_at)
     return Progress(epochs_done=done, epochs=epochs, fraction=done / epochs, eta_seconds=eta)
 
 

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from epochd import Client, EpochdError
-from epochd.client import FINAL, Json
+from epochd.client import FINAL
+from epochd.transport import Json
 from tests.end_to_end.service import serving
 
 QUICK = {"variant": "polynomial", "epochs": 20}
