@@ -2,6 +2,9 @@
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+IS_HEAD = "epochd.head"
+"""In the scope of a GET that was a HEAD, for answers whose body takes long to make."""
+
 
 class HeadAsGet:
     """ASGI middleware that answers HEAD as GET, and leaves the body away."""
@@ -18,4 +21,4 @@ class HeadAsGet:
             await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
 
         # A copy: the server goes by the method it received.
-        await self.app({**scope, "method": "GET"}, receive, send_bare)
+        await self.app({**scope, "method": "GET", IS_HEAD: True}, receive, send_bare)

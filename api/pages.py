@@ -4,7 +4,9 @@ import base64
 import binascii
 import json
 import math
-from typing import Annotated, Literal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import Request, Response
@@ -17,6 +19,7 @@ from store.paging import Filters, PageKey
 from store.status import Status
 
 Variant = Literal["mlp", "polynomial", "linear"]
+LARGEST_NUMBER = 2**31
 
 
 class PageQuery(Query):
@@ -28,18 +31,13 @@ class PageQuery(Query):
         max_length=200,
         description="`next_page_token` of the page before; keep the other parameters.",
     )
-    order_by: Literal["-created_at", "created_at"] = Field("-created_at", description="Newest or oldest first.")
-
-
-class RunsQuery(PageQuery):
-    """How the runs of one experiment are walked, and which."""
-
     status: Status | None = Field(None, description="Only those in this status.")
 
 
-class ListQuery(RunsQuery):
-    """How a list is walked, and what is left out of it."""
+class ListQuery(PageQuery):
+    """How a list over all experiments is walked, and what is left out of it."""
 
+    order_by: Literal["-created_at", "created_at"] = Field("-created_at", description="Newest or oldest first.")
     variant: Variant | None = Field(None, description="Only this model variant.")
     tag: Annotated[str, StringConstraints(pattern="^[^:\\x00]+:[^\\x00]*$", max_length=330)] | None = Field(
         None, description="Only experiments with this tag, as name:value."
@@ -53,27 +51,55 @@ class ListQuery(RunsQuery):
         return Filters(self.status, self.variant, (name, value) if self.tag else None, self.q)
 
 
-def after(query: PageQuery) -> PageKey | None:
+def after(query: ListQuery) -> PageKey | None:
     """Where the page asked for begins; raises Problem 422 for a token that was not made here."""
     if query.page_token is None:
         return None
-    try:
-        created_at, row_id, order = json.loads(base64.urlsafe_b64decode(query.page_token.encode()))
+    with _refusing_other_tokens():
+        created_at, row_id, order = _decoded(query.page_token)
         key = PageKey(float(created_at), UUID(row_id))
         if order != query.order_by or not math.isfinite(key.created_at):
             raise ValueError(order)
-    except (ValueError, TypeError, AttributeError, binascii.Error, RecursionError) as error:
-        detail = "is not a token of this list; pass next_page_token of the page before, with the same order_by"
-        raise invalid_problem([Fault("/page_token", detail, "query")]) from error
     return key
 
 
-def token(key: PageKey | None, query: PageQuery) -> str | None:
-    """What the client passes for the next page; None on the last."""
-    if key is None:
+def after_number(query: PageQuery) -> int | None:
+    """The number of the run after which the page asked for begins; raises Problem 422 as `after` does."""
+    if query.page_token is None:
         return None
-    content = json.dumps([repr(key.created_at), str(key.id), query.order_by], separators=(",", ":"))
-    return base64.urlsafe_b64encode(content.encode()).decode()
+    with _refusing_other_tokens():
+        (number,) = _decoded(query.page_token)
+        if type(number) is not int or not 0 <= number < LARGEST_NUMBER:
+            raise ValueError(number)
+    return int(number)
+
+
+def token(key: PageKey | None, query: ListQuery) -> str | None:
+    """What the client passes for the next page; None on the last."""
+    return None if key is None else _encoded([repr(key.created_at), str(key.id), query.order_by])
+
+
+def number_token(number: int | None) -> str | None:
+    """What the client passes for the page after the run of this number; None on the last."""
+    return None if number is None else _encoded([number])
+
+
+def _encoded(content: list[object]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(content, separators=(",", ":")).encode()).decode()
+
+
+def _decoded(page_token: str) -> list[Any]:
+    content: list[Any] = json.loads(base64.urlsafe_b64decode(page_token.encode()))
+    return content
+
+
+@contextmanager
+def _refusing_other_tokens() -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, TypeError, AttributeError, binascii.Error, RecursionError) as error:
+        detail = "is not a token of this list; pass next_page_token of the page before, and keep the other parameters"
+        raise invalid_problem([Fault("/page_token", detail, "query")]) from error
 
 
 def link_next(request: Request, response: Response, next_token: str | None) -> None:

@@ -6,7 +6,10 @@ from typing import TypeVar
 
 from fastapi.responses import StreamingResponse
 from sqlalchemy.orm import Session
+from starlette.concurrency import iterate_in_threadpool
 from starlette.types import Receive, Scope, Send
+
+from api.head import IS_HEAD
 
 Row = TypeVar("Row")
 
@@ -15,6 +18,7 @@ class Stream(StreamingResponse):
     """Sends what a generator yields, and closes it however the answer ends: a client that leaves frees its session.
 
     The first piece is made before the answer begins, so that what goes wrong at once can still be a problem document.
+    For a HEAD it is the only one.
     """
 
     def __init__(self, pieces: Generator[bytes, None, None], media_type: str, headers: Mapping[str, str]) -> None:
@@ -22,6 +26,8 @@ class Stream(StreamingResponse):
         super().__init__(chain([next(pieces, b"")], pieces), media_type=media_type, headers=headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: D102  ASGI
+        if IS_HEAD in scope:
+            self.body_iterator = iterate_in_threadpool(())
         try:
             await super().__call__(scope, receive, send)
         finally:

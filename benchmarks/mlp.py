@@ -21,7 +21,7 @@ from benchmarks.products import Products
 from benchmarks.service import serving
 from mlcore.data import fashion_mnist, loading
 from mlcore.from_scratch.mlp import StackedMlp
-from mlcore.spec import RunSpec, parse_run_spec
+from mlcore.spec import MlpSpec
 from mlcore.stack import layout_of
 from mlcore.training import EpochReport, Training
 
@@ -176,8 +176,8 @@ def _rates(count: int) -> list[float]:
     return [round(0.1 - 0.005 * number, 3) for number in range(count)]
 
 
-def _parsed(specs: Sequence[Json], **fields: object) -> list[RunSpec]:
-    return [parse_run_spec({"variant": "mlp", **each, **fields}) for each in specs]
+def _parsed(specs: Sequence[Json], **fields: object) -> list[MlpSpec]:
+    return [MlpSpec.model_validate({**each, **fields}) for each in specs]
 
 
 def _reports(training: Training) -> Iterator[EpochReport]:

@@ -1,5 +1,6 @@
 """epochd: a REST training service with a job queue. `Client` speaks with it; `epochd up` starts it."""
 
-from epochd.client import Client, EpochdError
+from epochd.client import Client
+from epochd.transport import EpochdError
 
 __all__ = ["Client", "EpochdError"]

@@ -9,81 +9,45 @@ with Client("http://127.0.0.1:8000") as client:
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from types import TracebackType
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Literal
 from uuid import UUID
 
-import httpx2
+from epochd.transport import Json, Query, Transport
 
-Json = dict[str, Any]
 Id = str | UUID
-Query = str | int | Sequence[str]
+Picture = Literal["png", "svg"]
 OnProgress = Callable[[Json], object]
 
 FINAL: Final = frozenset({"succeeded", "failed", "cancelled"})
 FIRST_PAUSE: Final = 0.05  # seconds between two looks at an experiment, when something has just changed
 LONGEST_PAUSE: Final = 1.0
 BACK_OFF: Final = 1.5
-TIMEOUT: Final = httpx2.Timeout(30, connect=5)
+LARGEST_PAGE: Final = 200
 
 
-class EpochdError(Exception):
-    """The service refused a request or did not answer; carries its problem document (RFC 9457)."""
-
-    def __init__(self, status: int | None, title: str, detail: str = "", document: Json | None = None) -> None:
-        self.status = status
-        """The HTTP status; None when there was no answer."""
-        self.title = title
-        """What kind of problem it is."""
-        self.detail = detail
-        """What it is in this case."""
-        self.document = document or {}
-        """The whole problem document; `type` is a page that explains it, `request_id` finds it in the service's log."""
-        self.errors: list[dict[str, str]] = self.document.get("errors", [])
-        """For 422: where in the request (`pointer`) what is wrong (`detail`)."""
-        super().__init__(self._sentence())
-
-    def _sentence(self) -> str:
-        head = self.title if self.status is None else f"{self.status} {self.title}"
-        if self.errors:  # the detail sums them up
-            places = [f"{error.get('pointer') or 'the document'}: {error.get('detail', '')}" for error in self.errors]
-            return "\n  ".join([f"{head}:", *places])
-        return f"{head}: {self.detail}" if self.detail else head
-
-
-class Client:
+class Client(Transport):
     """Speaks with one service; a context manager, or `close()` it. Every method raises EpochdError on a refusal.
 
     `base_url` is the service's address ("http://127.0.0.1:8000"), `key` its API key where it asks for one.
     """
-
-    def __init__(self, base_url: str, key: str | None = None) -> None:
-        headers = {} if key is None else {"Authorization": f"Bearer {key}"}
-        self._http = httpx2.Client(base_url=base_url, headers=headers, timeout=TIMEOUT)
-
-    def __enter__(self) -> Self:
-        """Return the client itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Close the connections."""
-        self.close()
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._http.close()
 
     # Experiments
 
     def submit(self, spec: Mapping[str, Any], **fields: object) -> Json:
         """Submit a run spec (`{"variant": …}`) or a whole request (`{"spec": …}`) and return the experiment.
 
-        `fields` are further fields of the request: name, tags, note, priority, device, ephemeral.
+        `fields` are further fields of the request: grid, seeds, data_seeds, folds, name, tags, note, priority, device,
+        ephemeral.
         """
-        request = {**(spec if "spec" in spec else {"spec": dict(spec)}), **fields}
-        return self._json("POST", "/v1/experiments", json=request)
+        return self._json("POST", "/v1/experiments", json=_request(spec, fields))
+
+    def validate(self, spec: Mapping[str, Any], **fields: object) -> Json:
+        """Submit nothing, but raise what `submit` would; return how many runs, jobs and epochs it would train.
+
+        The answer has the `specs` of the first 100 runs too, and `estimated_seconds`, an order of magnitude.
+        """
+        path = "/v1/experiments"
+        return self._json("POST", path, params={"validate_only": "true"}, json=_request(spec, fields))
 
     def wait(self, experiment_id: Id, on_progress: OnProgress | None = None, timeout: float | None = None) -> Json:
         """Look at an experiment again and again until it is final, and return it then.
@@ -114,17 +78,32 @@ class Client:
         """Yield the experiments, newest first, page by page; `query` narrows it (status, variant, tag, q, order_by)."""
         return self._pages("/v1/experiments", query)
 
-    def runs(self, experiment_id: Id) -> list[Json]:
-        """Return all runs of an experiment, in the order of its axes."""
-        return sorted(self._pages(f"/v1/experiments/{experiment_id}/runs", {}), key=lambda run: int(run["number"]))
+    def runs(self, experiment_id: Id, **query: Query) -> list[Json]:
+        """Return the runs of an experiment in the order of its axes, from all pages; `query` narrows them (status)."""
+        return list(self._pages(f"/v1/experiments/{experiment_id}/runs", {"page_size": LARGEST_PAGE, **query}))
 
     def experiment_curves(self, experiment_id: Id, **query: Query) -> Json:
-        """Return the curves of an experiment's runs, narrowed as those of `curves`."""
+        """Return the curves of an experiment's runs, narrowed as those of `curves`, and as `group_by` says.
+
+        With `aggregate` ("mean", "std", "min", "max", or several of them) there is an entry in `groups` for each group
+        of runs that agree in the fields of `group_by` (by default the grid's) instead of one in `runs` for each run.
+        """
         return self._json("GET", f"/v1/experiments/{experiment_id}/curves", params={**query, "format": "json"})
 
-    def experiment_picture(self, experiment_id: Id, kind: Literal["png", "svg"] = "png") -> bytes:
-        """Return a picture of the curves of an experiment's runs."""
-        return self._request("GET", f"/v1/experiments/{experiment_id}/curves", params={"format": kind}).content
+    def experiment_picture(self, experiment_id: Id, kind: Picture = "png", **query: Query) -> bytes:
+        """Return a picture of the curves of an experiment's runs; `query` as of `experiment_curves`."""
+        return self._bytes(f"/v1/experiments/{experiment_id}/curves", {**query, "format": kind})
+
+    def summary(self, experiment_id: Id, **query: Query) -> Json:
+        """Return an experiment by configuration: mean, std and 95 % interval of each metric over its replicates.
+
+        With validation data `winner` is the configuration to choose. `query`: limit and offset of `configurations`.
+        """
+        return self._json("GET", f"/v1/experiments/{experiment_id}/summary", params={**query, "format": "json"})
+
+    def summary_picture(self, experiment_id: Id, kind: Picture = "png", **query: Query) -> bytes:
+        """Return a picture of the summary over one or two fields of the grid; `query`: metric, x, y."""
+        return self._bytes(f"/v1/experiments/{experiment_id}/summary", {**query, "format": kind})
 
     def cancel(self, experiment_id: Id) -> Json:
         """Cancel an experiment: what is queued at once, what is running within two seconds."""
@@ -147,9 +126,9 @@ class Client:
         """
         return self._json("GET", f"/v1/runs/{run_id}/curves", params={**query, "format": "json"})
 
-    def picture(self, run_id: Id, kind: Literal["png", "svg"] = "png") -> bytes:
-        """Return a picture of a run's curves."""
-        return self._request("GET", f"/v1/runs/{run_id}/curves", params={"format": kind}).content
+    def picture(self, run_id: Id, kind: Picture = "png", **query: Query) -> bytes:
+        """Return a picture of a run's curves; `query` as of `curves`."""
+        return self._bytes(f"/v1/runs/{run_id}/curves", {**query, "format": kind})
 
     def weights(self, run_id: Id) -> Json:
         """Return the learned weights of a polynomial or linear run, and the true ones beside them."""
@@ -162,7 +141,7 @@ class Client:
 
     def checkpoint(self, run_id: Id, which: str | int = "last") -> bytes:
         """Return a run's weights as safetensors bytes: those of its `last` or `best` epoch, or of one by number."""
-        return self._request("GET", f"/v1/runs/{run_id}/checkpoints/{which}").content
+        return self._bytes(f"/v1/runs/{run_id}/checkpoints/{which}", {})
 
     def predictions(
         self,
@@ -201,7 +180,7 @@ class Client:
         return self._json("GET", f"/v1/concepts/activations/{name}", params={**query, "format": "json"})
 
     def activation_picture(
-        self, name: Literal["relu", "sigmoid", "tanh"], kind: Literal["png", "svg"] = "png", **query: float
+        self, name: Literal["relu", "sigmoid", "tanh"], kind: Picture = "png", **query: float
     ) -> bytes:
         """Return a picture of an activation function and its derivative; `query` is start, stop, step."""
         return self._request("GET", f"/v1/concepts/activations/{name}", params={**query, "format": kind}).content
@@ -225,49 +204,12 @@ class Client:
         """Return how the service is; raises EpochdError with status 503 while something is missing."""
         return self._json("GET", "/readyz")
 
-    def _pages(self, path: str, query: Mapping[str, Query]) -> Iterator[Json]:
-        page = self._json("GET", path, params=query)
-        yield from page["items"]
-        while token := page.get("next_page_token"):
-            page = self._json("GET", path, params={**query, "page_token": token})
-            yield from page["items"]
-
-    def _json(self, method: str, path: str, **options: Any) -> Json:  # noqa: ANN401 - httpx2's own options
-        response = self._request(method, path, **options)
-        document = _document(response)
-        if document is None:
-            raise EpochdError(
-                response.status_code, f"Not an answer of epochd at {self._http.base_url}", response.text[:200]
-            )
-        return document
-
-    def _request(self, method: str, path: str, **options: Any) -> httpx2.Response:  # noqa: ANN401
-        try:
-            response = self._http.request(method, path, **options)
-        except httpx2.RequestError as error:
-            raise EpochdError(None, f"No answer from {self._http.base_url}", str(error)) from error
-        if response.is_error:
-            raise _refusal(response)
-        return response
-
 
 def _side(side: Id | Mapping[str, Any]) -> Json:
     asked = side if isinstance(side, Mapping) else {"experiment": side}
     return {**asked, "experiment": str(asked["experiment"])}
 
 
-def _document(response: httpx2.Response) -> Json | None:
-    """Return the JSON object that is the answer; None when it is something else, perhaps from a proxy on the way."""
-    try:
-        document = response.json()
-    except ValueError:
-        return None
-    return document if isinstance(document, dict) else None
-
-
-def _refusal(response: httpx2.Response) -> EpochdError:
-    document = _document(response)
-    if document is None:
-        return EpochdError(response.status_code, response.reason_phrase, response.text[:200])
-    title = str(document.get("title", response.reason_phrase))
-    return EpochdError(response.status_code, title, str(document.get("detail", "")), document)
+def _request(spec: Mapping[str, Any], fields: Mapping[str, object]) -> Json:
+    """Return the request that a run spec stands for, or that is one already, with further fields."""
+    return {**(spec if "spec" in spec else {"spec": dict(spec)}), **fields}

@@ -1,6 +1,6 @@
 """Weights and training states as bytes and back: safetensors, which holds numbers and text and runs nothing."""
 
-from collections.abc import Mapping
+import json
 
 import torch
 from safetensors.torch import load, save
@@ -11,9 +11,12 @@ from mlcore.training import TrainingState
 _ARRAYS = ("active", "best_loss", "best_epoch")
 
 
-def weights_to_bytes(weights: Parameters, metadata: Mapping[str, str]) -> bytes:
-    """Pack a run's weights; metadata tells what they are (spec, epoch) to whoever opens the file."""
-    return save(weights, dict(metadata))
+def weights_to_bytes(weights: Parameters, **about: object) -> bytes:
+    """Pack a run's weights; what is said about them (epoch, loss) is in the file's metadata, as JSON under "epochd".
+
+    One entry and not one each: safetensors writes several in an order that changes from call to call.
+    """
+    return save(weights, {"epochd": json.dumps(about)})
 
 
 def weights_from_bytes(data: bytes) -> Parameters:

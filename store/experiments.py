@@ -136,7 +136,7 @@ def page(
     after: PageKey | None = None,
     filters: Filters = NO_FILTERS,
     newest_first: bool = True,
-) -> Page[Experiment]:
+) -> Page[Experiment, PageKey]:
     """Return a page of this owner's experiments (None: everybody's); ephemeral ones are not listed."""
     query = select(Experiment).where(~Experiment.ephemeral)
     query = query if owner is None else query.where(Experiment.owner == owner)

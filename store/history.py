@@ -5,7 +5,7 @@ same experiment share, and the row's lock is what makes the order of the sequenc
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -32,6 +32,7 @@ class Note:
 
     A change of status has the kind "status". One that moves runs names the status they had before: a run's, or that of
     a job with which `runs` of its runs moved, all at once and for the same reason, so that no note of each is needed.
+    A run's end says how many of its epochs it `skipped`.
     """
 
     kind: str
@@ -41,6 +42,7 @@ class Note:
     status: Status | None = None
     before: Status | None = None
     runs: int | None = None
+    skipped: int = 0
 
     @property
     def moved(self) -> int:
@@ -53,12 +55,20 @@ class Note:
 _TOLD = ("job_id", "run_id", "runs", "kind", "status", "reason")  # what an event takes from its note
 
 
-def record(session: Session, experiment_id: UUID, notes: Sequence[Note], *, epochs: int = 0) -> int:
+def record(
+    session: Session, experiment_id: UUID, notes: Sequence[Note], *, epochs: int = 0, reused: bool = False
+) -> int:
     """Write the notes as events and carry them into the experiment's counters and status; add `epochs` to those done.
 
-    Returns the experiment's new sequence number, which the events carry too.
+    `reused` says that these were not trained but copied. Returns the experiment's new sequence number, which the events
+    carry too.
     """
-    row = _advance(session, experiment_id, _moves(notes), epochs)
+    epochs_by_kind = {
+        "epochs_done": epochs,
+        "epochs_reused": epochs if reused else 0,
+        "epochs_skipped": sum(note.skipped for note in notes),
+    }
+    row = _advance(session, experiment_id, {**_moves(notes), **epochs_by_kind})
     counts = {status: getattr(row, status) for status in Status}
     status = combined(counts, cancel_asked=row.cancel_requested)
     if status != row.status:
@@ -77,8 +87,8 @@ def write_events(session: Session, experiment_id: UUID, seq: int, notes: Sequenc
     insert_columns(session, Event, shared, {"number": range(len(notes)), **told})
 
 
-def _moves(notes: Iterable[Note]) -> Counter[Status]:
-    moves: Counter[Status] = Counter()
+def _moves(notes: Iterable[Note]) -> Counter[str]:
+    moves: Counter[str] = Counter()
     for note in notes:
         if note.status is not None and note.before is not None:
             moves[note.before] -= note.moved
@@ -86,13 +96,13 @@ def _moves(notes: Iterable[Note]) -> Counter[Status]:
     return moves
 
 
-def _advance(session: Session, experiment_id: UUID, moves: Counter[Status], epochs: int) -> Row[Any]:
-    counters = {str(status): getattr(Experiment, status) + change for status, change in moves.items() if change}
+def _advance(session: Session, experiment_id: UUID, changes: Mapping[str, int]) -> Row[Any]:
+    counters = {str(name): getattr(Experiment, name) + change for name, change in changes.items() if change}
     columns = [getattr(Experiment, status) for status in Status]
     statement = (
         update(Experiment)
         .where(Experiment.id == experiment_id)
-        .values(seq=Experiment.seq + 1, epochs_done=Experiment.epochs_done + epochs, **counters)
+        .values(seq=Experiment.seq + 1, **counters)
         .returning(Experiment.seq, Experiment.status, Experiment.cancel_requested, *columns)
     )
     return change(session, statement).one()

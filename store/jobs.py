@@ -139,6 +139,11 @@ def queued(session: Session) -> dict[str, int]:
     return dict(session.execute(counted).all())
 
 
+def holders(session: Session) -> set[str]:
+    """Return the names of the workers that hold a job."""
+    return {worker for worker in session.scalars(select(Job.worker).where(Job.status == Status.RUNNING)) if worker}
+
+
 def renew(session: Session, claim: Held, lease_seconds: float) -> None:
     """Let the lease end this many seconds from now; raises LeaseLost.
 

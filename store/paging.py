@@ -15,22 +15,23 @@ from store.tables import Experiment, Run
 
 
 class PageKey(NamedTuple):
-    """Where a page ended: the raw parts of a page token."""
+    """Where a page ordered by creation time ended: the raw parts of a page token."""
 
     created_at: float
     id: UUID
 
 
 Row = TypeVar("Row", Experiment, Run)
+Key = TypeVar("Key", PageKey, int)
 AnyRow = SelectedRow[*tuple[Any, ...]]
 
 
 @dataclass(frozen=True)
-class Page(Generic[Row]):
+class Page(Generic[Row, Key]):
     """Some rows of a list, and where the next page begins (None: this is the last)."""
 
     items: list[Row]
-    next: PageKey | None
+    next: Key | None
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def read_page(
     limit: int,
     after: PageKey | None,
     newest_first: bool,
-) -> Page[Row]:
+) -> Page[Row, PageKey]:
     """Return up to `limit` rows of the query after `after`, ordered by creation time and id.
 
     A walk from page to page sees each row once; rows made meanwhile come on later pages or, newest first, not at all.

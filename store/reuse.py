@@ -24,13 +24,14 @@ from store.transitions import Held, end_job_if_done, lock_held
 
 
 class _Copy(NamedTuple):
-    """What a run takes: the result of `source`, which itself came from `original`."""
+    """What a run takes: the result of `source`, which itself came from `original`, and the epochs that this lacks."""
 
     run: UUID
     source: UUID
     original: UUID
     key: str
     epochs: int
+    skipped: int
 
 
 def reuse_earlier(session: Session, claim: Held, keys: Mapping[UUID, str]) -> set[UUID]:
@@ -73,7 +74,14 @@ def _found(session: Session, claim: Held, keys: Mapping[UUID, str]) -> list[_Cop
         .scalar_subquery()
     )
     query = (
-        select(Run.id, source.id, func.coalesce(source.reused_from, source.id), given.c.key, source.epochs_done)
+        select(
+            Run.id,
+            source.id,
+            func.coalesce(source.reused_from, source.id),
+            given.c.key,
+            source.epochs_done,
+            Run.epochs - source.epochs_done,
+        )
         .join(given, given.c.run == Run.id)
         .join(source, source.id == newest)
         .where(Run.job_id == claim.job_id, Run.status == Status.RUNNING)
@@ -132,14 +140,16 @@ def _copy_checkpoints(session: Session, claim: Held, copies: Sequence[_Copy]) ->
 
 
 def _tell(session: Session, claim: Held, copies: Sequence[_Copy]) -> None:
-    notes = [
-        Note(STATUS_CHANGED, f"reused the result of run {of}", claim.job_id, run, Status.SUCCEEDED, Status.RUNNING)
-        for run, _, of, _, _ in copies
-    ]
+    notes = [_note(claim, copy) for copy in copies]
     notes += end_job_if_done(session, claim.job_id)
-    seq = record(session, claim.experiment_id, notes, epochs=sum(copy.epochs for copy in copies))
+    seq = record(session, claim.experiment_id, notes, epochs=sum(copy.epochs for copy in copies), reused=True)
     given = _as_table(session, copies)
     epochs = func.min(CurveSegment.first_epoch), func.max(CurveSegment.last_epoch)
     first, last = session.execute(select(*epochs).join(given, given.c.run == CurveSegment.run_id)).one()
     if first is not None:
         flushes.record_flush(session, claim, seq, first, last)
+
+
+def _note(claim: Held, copy: _Copy) -> Note:
+    reason = f"reused the result of run {copy.original}"
+    return Note(STATUS_CHANGED, reason, claim.job_id, copy.run, Status.SUCCEEDED, Status.RUNNING, skipped=copy.skipped)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnExpressionArgument, Select, select, update
+from sqlalchemy import ColumnExpressionArgument, select, update
 from sqlalchemy.orm import Session
 
 from store.errors import AlreadyFinal, NotFound
@@ -66,27 +66,31 @@ def results(session: Session, experiment_id: UUID, numbers: range | None = None)
         yield from (RunResult(*row) for row in batch)
 
 
+def of_experiment(
+    session: Session, experiment_id: UUID, *, limit: int, after: int | None = None, status: Status | None = None
+) -> Page[Run, int]:
+    """Return a page of the experiment's runs in order of number, those in `status` if given; `after` is a number."""
+    query = select(Run).where(Run.experiment_id == experiment_id)
+    query = query if after is None else query.where(Run.number > after)
+    query = query if status is None else query.where(Run.status == status)
+    rows = fresh(session, query.order_by(Run.number).limit(limit + 1))
+    return Page(rows[:limit], rows[limit - 1].number if len(rows) > limit else None)
+
+
 def page(
     session: Session,
     *,
     owner: str | None,
     limit: int,
-    experiment_id: UUID | None = None,
     after: PageKey | None = None,
     filters: Filters = NO_FILTERS,
     newest_first: bool = True,
-) -> Page[Run]:
-    """Return a page of runs: of one experiment, or of all that are listed (ephemeral experiments are not)."""
-    query = _listed(experiment_id) if owner is None else _listed(experiment_id).where(Run.owner == owner)
+) -> Page[Run, PageKey]:
+    """Return a page of this owner's runs (None: everybody's); those of ephemeral experiments are not listed."""
+    query = select(Run).join(Experiment, Experiment.id == Run.experiment_id).where(~Experiment.ephemeral)
+    query = query if owner is None else query.where(Run.owner == owner)
     query = narrowed(query, Run, filters)
     return read_page(session, query, Run, limit=limit, after=after, newest_first=newest_first)
-
-
-def _listed(experiment_id: UUID | None) -> Select[Run]:
-    query = select(Run).join(Experiment, Experiment.id == Run.experiment_id)
-    if experiment_id is not None:
-        return query.where(Run.experiment_id == experiment_id)
-    return query.where(~Experiment.ephemeral)
 
 
 def finish(

@@ -92,6 +92,8 @@ class Experiment(Base):
     cancelled: Mapped[int] = mapped_column(default=0)
     total_epochs: Mapped[int] = mapped_column(BigInteger)
     epochs_done: Mapped[int] = mapped_column(BigInteger, default=0)
+    epochs_reused: Mapped[int] = mapped_column(BigInteger, default=0)  # of those done, copied from earlier results
+    epochs_skipped: Mapped[int] = mapped_column(BigInteger, default=0)  # what runs that ended early have left out
     seq: Mapped[int] = mapped_column(BigInteger, default=0)  # grows with every flush and every change of status
 
     created_at: Mapped[float]
@@ -102,6 +104,11 @@ class Experiment(Base):
     def total_runs(self) -> int:
         """How many runs it has, in whatever status."""
         return self.queued + self.running + self.succeeded + self.failed + self.cancelled
+
+    @property
+    def epochs_left(self) -> int:
+        """How many epochs its unfinished runs have still to train."""
+        return self.total_epochs - self.epochs_done - self.epochs_skipped
 
 
 class Job(Base):

@@ -30,6 +30,8 @@ from store.tables import RESULT_KEY_LENGTH, Checkpoint, Job, Run
 
 CANCELLED_ON_REQUEST = "its cancel was asked for"
 
+SKIPPED = (Run.epochs - Run.epochs_done).label("skipped")  # what a run that ends leaves out
+
 OUTCOME: Mapping[str, TypeEngine[Any]] = {
     "run": Uuid(),
     "status": Run.__table__.c.status.type,
@@ -114,10 +116,10 @@ def end_runs_as(
         update(Run)
         .where(Run.job_id == job_id, Run.status == before, *conditions)
         .values(status=status, finished_at=database_now(), **values)
-        .returning(Run.id, Run.stack_index)
+        .returning(Run.id, Run.stack_index, SKIPPED)
     )
     moved = sorted(change(session, statement).all(), key=lambda row: row.stack_index)
-    return [Note(STATUS_CHANGED, reason, job_id, row.id, status, before) for row in moved]
+    return [Note(STATUS_CHANGED, reason, job_id, row.id, status, before, skipped=row.skipped) for row in moved]
 
 
 def cancel_asked(session: Session, job_id: UUID) -> list[Note]:
@@ -146,11 +148,14 @@ def end_runs(session: Session, job_id: UUID, outcomes: Iterable[Outcome]) -> lis
         update(Run)
         .where(Run.id == given.c.run, Run.job_id == job_id, Run.status == Status.RUNNING)
         .values(finished_at=database_now(), **written)
-        .returning(Run.id, Run.stack_index)
+        .returning(Run.id, Run.stack_index, SKIPPED)
     )
     moved = sorted(change(session, statement).all(), key=lambda row: row.stack_index)
-    ends = [by_run[row.id] for row in moved]
-    return [Note(STATUS_CHANGED, end.reason, job_id, end.run_id, end.status, Status.RUNNING) for end in ends]
+    ends = [(by_run[row.id], row.skipped) for row in moved]
+    return [
+        Note(STATUS_CHANGED, end.reason, job_id, end.run_id, end.status, Status.RUNNING, skipped=skipped)
+        for end, skipped in ends
+    ]
 
 
 def move_job(session: Session, job_id: UUID, before: Iterable[Status], status: Status, **values: object) -> bool:

@@ -40,3 +40,8 @@ def live(session: Session, within_seconds: float) -> list[Worker]:
 def forget(session: Session, name: str) -> None:
     """Delete what is known of the worker, as when it left of its own will."""
     change(session, delete(Worker).where(Worker.name == name))
+
+
+def forget_silent(session: Session, for_seconds: float) -> None:
+    """Delete what is known of the workers that have not been heard of for so many seconds."""
+    change(session, delete(Worker).where(Worker.heartbeat_at < database_now() - for_seconds))

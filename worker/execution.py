@@ -1,6 +1,5 @@
 """Trains claimed jobs, in the child of a slot: claim until nothing is left, and for each report decide what to do."""
 
-import json
 import logging
 import time
 from collections.abc import Sequence
@@ -171,7 +170,7 @@ class Execution:
             self._recorder.store(kept=[self._kept(training, run, "epoch") for run in wanted])
 
     def _kept(self, training: Training, run: ClaimedRun, kind: checkpoints.Kind) -> Kept:
-        data = checkpoint.weights_to_bytes(training.weights(run.index), _about(epoch=training.epoch))
+        data = checkpoint.weights_to_bytes(training.weights(run.index), epoch=training.epoch)
         return Kept(run, kind, training.epoch, data)
 
     def _succeed(self, training: Training) -> None:
@@ -185,8 +184,8 @@ class Execution:
             return []
         kept = [self._kept(training, run, "last")]
         if (best := training.best(run.index)) is not None:
-            about = _about(epoch=best.epoch, loss=best.loss, selected_on=best.selected_on)
-            kept.append(Kept(run, "best", best.epoch, checkpoint.weights_to_bytes(best.weights, about)))
+            about = {"epoch": best.epoch, "loss": best.loss, "selected_on": best.selected_on}
+            kept.append(Kept(run, "best", best.epoch, checkpoint.weights_to_bytes(best.weights, **about)))
         return kept
 
     def _store_state(self, training: Training) -> None:
@@ -212,8 +211,3 @@ class Execution:
 def _size(state: TrainingState) -> int:
     """Return about how many bytes a state has."""
     return sum(tensor.nbytes for tensor in (*state.parameters.values(), *state.best_parameters.values()))
-
-
-def _about(**facts: object) -> dict[str, str]:
-    """Return what a file of weights says of itself: as one entry, since safetensors shuffles several."""
-    return {"epochd": json.dumps(facts)}

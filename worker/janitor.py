@@ -10,13 +10,10 @@ from collections import Counter
 from collections.abc import Callable
 from threading import Event
 
-from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from store import jobs, workers
 from store.engine import Database, make_engine
-from store.status import Status
-from store.tables import Job, Worker
 from worker.broker import Publisher, make_app
 from worker.lifeline import end_with
 from worker.logs import configure_logging
@@ -29,15 +26,15 @@ FORGOTTEN_HEARTBEATS = 60  # and after so many it is not remembered any more
 
 
 def run_once(database: Database, publish: Callable[[str], None], settings: WorkerSettings) -> None:
-    """Rescue jobs whose lease ran out, publish hints for jobs that an idle slot could take, forget dead slots."""
+    """Rescue jobs whose lease ran out, forget dead slots, publish hints for jobs that an idle slot could take."""
     with database.write() as session:
         expired = jobs.expire(session, max_crashes=settings.max_crashes)
+        workers.forget_silent(session, for_seconds=FORGOTTEN_HEARTBEATS * settings.heartbeat_seconds)
     for job in expired:
         logger.warning("the lease of job %s ran out", job)
     for queue, count in hints_needed(database, settings).items():
         for _ in range(count):
             publish(queue)
-    forget_dead(database, settings)
 
 
 def hints_needed(database: Database, settings: WorkerSettings) -> Counter[str]:
@@ -47,19 +44,9 @@ def hints_needed(database: Database, settings: WorkerSettings) -> Counter[str]:
         if not queued:
             return Counter()
         live = workers.live(session, within_seconds=LIVE_HEARTBEATS * settings.heartbeat_seconds)
-        busy = set(session.scalars(select(Job.worker).where(Job.status == Status.RUNNING)))
+        busy = jobs.holders(session)
     idle = Counter(queue for worker in live if worker.name not in busy for queue in worker.queues)
     return Counter({queue: min(count, idle[queue]) for queue, count in queued.items()})
-
-
-def forget_dead(database: Database, settings: WorkerSettings) -> None:
-    """Forget the slots that have said nothing for long."""
-    with database.read() as session:
-        live = workers.live(session, within_seconds=FORGOTTEN_HEARTBEATS * settings.heartbeat_seconds)
-        dead = set(session.scalars(select(Worker.name))) - {worker.name for worker in live}
-    for name in dead:
-        with database.write() as session:
-            workers.forget(session, name)
 
 
 def run(settings: WorkerSettings, told_to_stop: Event) -> None:

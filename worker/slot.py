@@ -14,13 +14,10 @@ from threading import Event
 
 from celery import Celery
 from celery.worker import state
-from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from store import jobs, workers
 from store.engine import Database, make_engine
-from store.status import Status
-from store.tables import Job
 from worker.broker import TASK
 from worker.lifeline import GONE, Tether, end_with
 from worker.settings import WorkerSettings
@@ -157,8 +154,7 @@ class Slot:
     def _holds_a_job(self, database: Database) -> bool:
         try:
             with database.read() as session:
-                held = select(Job.id).where(Job.status == Status.RUNNING, Job.worker == self.name)
-                return session.scalar(held.limit(1)) is not None
+                return self.name in jobs.holders(session)
         except SQLAlchemyError:
             return True  # a child that waits for the database does not hang
 

@@ -16,7 +16,6 @@ from api.version import VERSION
 from store import experiments as stored
 from store import runs as stored_runs
 from store.clock import read_clock
-from store.paging import Filters
 from store.queue import place
 
 router = APIRouter(prefix="/v1/experiments", tags=["experiments"], route_class=StrictRoute)
@@ -114,26 +113,20 @@ def get_experiment(
 @router.get("/{experiment_id:uuid}/runs", responses=problems(404, 422))
 def list_experiment_runs(
     experiment_id: UUID,
-    query: Annotated[pages.RunsQuery, Query()],
+    query: Annotated[pages.PageQuery, Query()],
     request: Request,
     response: Response,
     database: DatabaseOf,
     owner: Owner,
 ) -> runs.RunPage:
-    """List the runs of an experiment."""
+    """List the runs of an experiment in the order of their numbers: along the grid, data seeds, seeds and folds."""
     with database.read() as session:
         stored.get(session, experiment_id, owner)
-        page = stored_runs.page(
-            session,
-            owner=owner,
-            limit=query.page_size,
-            experiment_id=experiment_id,
-            after=pages.after(query),
-            filters=Filters(status=query.status),
-            newest_first=query.order_by == "-created_at",
+        page = stored_runs.of_experiment(
+            session, experiment_id, limit=query.page_size, after=pages.after_number(query), status=query.status
         )
         now = read_clock(session)
-    following = pages.token(page.next, query)
+    following = pages.number_token(page.next)
     pages.link_next(request, response, following)
     return runs.RunPage(items=[runs.summary(one, now) for one in page.items], next_page_token=following)
 

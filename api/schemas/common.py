@@ -1,7 +1,7 @@
 """What the answers have in common."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -24,16 +24,10 @@ class Query(BaseModel):
 class Progress(Answer):
     """How far the training has come."""
 
-    epochs_done: int = Field(description="Epochs whose results are stored, over all runs.")
+    epochs_done: int = Field(description="Epochs whose results are stored, over all runs; reused ones too.")
     epochs: int = Field(description="Epochs there are to do, over all runs.")
     fraction: float = Field(ge=0, le=1)
     eta_seconds: float | None = Field(None, description="Seconds left at the pace so far; null when nobody can tell.")
-
-    @classmethod
-    def of(cls, done: int, epochs: int, left: int, seconds: float | None) -> Self:
-        """Progress after `done` of `epochs` in so many seconds (None: it does not train), with `left` still to come."""
-        eta = round(max(seconds, 0.0) / done * left, 1) if seconds is not None and done > 0 else None
-        return cls(epochs_done=done, epochs=epochs, fraction=done / epochs if epochs else 1.0, eta_seconds=eta)
 
 
 class Problem(BaseModel):
@@ -54,6 +48,11 @@ class ProblemError(BaseModel):
     place: Literal["body", "query", "header", "path", "cookie"] = Field(alias="in")
     pointer: str = Field(description="JSON Pointer (RFC 6901) into the posted document, or to the query parameter.")
     detail: str = Field(description="What is wrong with it, and what would be right.")
+
+
+def eta_seconds(left: int, trained: int, seconds: float) -> float | None:
+    """How long the epochs left take at the pace of those trained in so many seconds; None before the first."""
+    return round(max(seconds, 0.0) / trained * left, 1) if trained else None
 
 
 def when(seconds: float | None) -> datetime | None:

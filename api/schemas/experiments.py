@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import Field, StringConstraints
 
-from api.schemas.common import Answer, Progress, Time, when
+from api.schemas.common import Answer, Progress, Time, eta_seconds, when
 from mlcore.spec import ExperimentSpec
 from store import tables
 from store.queue import QueuePlace
@@ -94,7 +94,7 @@ class Experiment(ExperimentSummary):
 
     request: dict[str, Any] = Field(description="As it was posted; posting it again submits the same experiment.")
     code_version: str = Field(description="The version of epochd that took the experiment.")
-    queue: Queue | None = Field(description="null once it runs.")
+    queue: Queue | None = Field(description="Where the next of its jobs that wait stands; null when none waits.")
 
 
 class ExperimentPage(Answer):
@@ -155,12 +155,11 @@ def _shared(experiment: tables.Experiment, now: float) -> dict[str, Any]:
 
 
 def _progress(experiment: tables.Experiment, now: float) -> Progress:
-    done, total = experiment.epochs_done, experiment.total_epochs
-    # What runs that failed or were cancelled have left out will never be trained.
-    unfinished = (experiment.queued + experiment.running) / max(experiment.total_runs, 1)
-    left = min(total - done, round(total * unfinished))
-    is_training = experiment.status == Status.RUNNING and experiment.started_at is not None
-    return Progress.of(done, total, left, now - (experiment.started_at or 0.0) if is_training else None)
+    done, epochs, eta = experiment.epochs_done, experiment.total_epochs, None
+    if experiment.status == Status.RUNNING and experiment.started_at is not None:
+        trained = done - experiment.epochs_reused
+        eta = eta_seconds(experiment.epochs_left, trained, now - experiment.started_at)
+    return Progress(epochs_done=done, epochs=epochs, fraction=done / epochs, eta_seconds=eta)
 
 
 def _counts(experiment: tables.Experiment) -> RunCounts:

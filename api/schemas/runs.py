@@ -6,7 +6,7 @@ from uuid import UUID
 from pydantic import Field
 
 from api.labels import describe
-from api.schemas.common import Answer, Number, Progress, Time, when
+from api.schemas.common import Answer, Number, Time, eta_seconds, when
 from mlcore.spec import parse_run_spec
 from store import tables
 from store.status import Status
@@ -23,11 +23,10 @@ class RunProgress(Answer):
     @classmethod
     def of(cls, run: tables.Run, now: float) -> Self:
         """Progress of a run; `now` is the database's clock."""
-        done, epochs = run.epochs_done, run.epochs
-        is_training = run.status == Status.RUNNING and run.started_at is not None
-        seconds = now - (run.started_at or 0.0) if is_training else None
-        progress = Progress.of(done, epochs, epochs - done, seconds)
-        return cls(epoch=done, epochs=epochs, fraction=progress.fraction, eta_seconds=progress.eta_seconds)
+        done, epochs, eta = run.epochs_done, run.epochs, None
+        if run.status == Status.RUNNING and run.started_at is not None:
+            eta = eta_seconds(epochs - done, done, now - run.started_at)
+        return cls(epoch=done, epochs=epochs, fraction=done / epochs, eta_seconds=eta)
 
 
 class Metric(Answer):
@@ -104,7 +103,7 @@ class Run(RunSummary):
 
 
 class RunPage(Answer):
-    """Runs, newest first unless asked otherwise."""
+    """Runs: an experiment's in the order of their numbers, those of all newest first unless asked otherwise."""
 
     items: list[RunSummary]
     next_page_token: str | None = Field(description="Pass it as page_token for the next page; null on the last one.")

@@ -19,7 +19,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from epochd.client import FINAL, Client, EpochdError, Json
+from epochd.client import FINAL, Client
+from epochd.transport import EpochdError, Json
 
 HOME: Final = Path("var")  # the images are fetched once, here
 START_SECONDS: Final = 60.0

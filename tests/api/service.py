@@ -88,10 +88,11 @@ class Service:
         status: Status = Status.SUCCEEDED,
         summary: dict[str, Any] | None = None,
         error: dict[str, str] | None = None,
+        result_key: str | None = None,
     ) -> None:
         """End the claim's first run."""
         with self.database.write() as session:
-            assert runs.finish(session, claim, claim.runs[0].run_id, status, summary or {}, error)
+            assert runs.finish(session, claim, claim.runs[0].run_id, status, summary or {}, error, result_key)
 
     def end(self, claim: Claim, ends: Mapping[UUID, str]) -> None:
         """End some runs of the claim, without metrics."""
@@ -111,7 +112,7 @@ class Service:
         `outcome_of` says how: succeeded, failed, diverged, cancelled (each with its curve), or running.
         """
         while (claim := self.try_claim()) is not None:
-            segments = {run.run_id: _segment(run.run_id, curve_of(run.spec)) for run in claim.runs}
+            segments = {run.run_id: segment(run.run_id, curve_of(run.spec)) for run in claim.runs}
             ends = {run.run_id: "succeeded" if outcome_of is None else outcome_of(run.spec) for run in claim.runs}
             with self.database.write() as session:
                 flushes.write(session, claim, [one for one in segments.values() if len(one.epochs)], LEASE)
@@ -133,9 +134,10 @@ class Service:
         return claim.runs[0].run_id
 
 
-def _segment(run_id: UUID, metrics: Metrics) -> Segment:
+def segment(run_id: UUID, metrics: Metrics, first: int = 1) -> Segment:
+    """A run's metrics from the first of these epochs on."""
     series = {name: np.asarray(values, np.float64) for name, values in metrics.items()}
-    return Segment(run_id, np.arange(1, len(next(iter(series.values()), ())) + 1), series)
+    return Segment(run_id, first + np.arange(len(next(iter(series.values()), ()))), series)
 
 
 def _outcome(segment: Segment, end: str) -> runs.Outcome:

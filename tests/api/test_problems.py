@@ -1,5 +1,6 @@
 """Everything that is wrong with a request gets a problem document that says what, and nothing answers 500."""
 
+import base64
 import json
 import re
 from collections.abc import Iterator
@@ -217,6 +218,22 @@ def test_a_token_of_another_order_is_refused(service: Service) -> None:
     token = service.get("/v1/experiments", page_size=1)["next_page_token"]
     answer = service.client.get("/v1/experiments", params={"page_token": token, "order_by": "created_at"})
     problem(answer, 422, "invalid")
+
+
+def test_a_token_of_another_list_is_refused(service: Service) -> None:
+    experiment = service.submit(seeds=2)
+    service.submit()
+    lists = [experiment["links"]["runs"], "/v1/experiments"]
+    tokens = [service.get(path, page_size=1)["next_page_token"] for path in lists]
+    for path, other in zip(lists, reversed(tokens), strict=True):
+        problem(service.client.get(path, params={"page_token": other}), 422, "invalid")
+
+
+@pytest.mark.parametrize("content", ["[-1]", "[1.0]", "[true]", "[2147483648]", "[1e999]", "[]", "[[1]]", "3", "{}"])
+def test_a_made_up_token_of_an_experiments_runs_is_refused(service: Service, content: str) -> None:
+    made_up = base64.urlsafe_b64encode(content.encode()).decode()
+    answer = service.client.get(service.submit()["links"]["runs"], params={"page_token": made_up})
+    assert [error["pointer"] for error in problem(answer, 422, "invalid")["errors"]] == ["/page_token"]
 
 
 def test_an_unknown_path_is_not_found(client: TestClient) -> None:

@@ -1,13 +1,16 @@
 """Answers that are sent while they are made: in fitting pieces, and holding nothing for whoever is slow or gone."""
 
 import asyncio
+from collections.abc import Generator
 from typing import Any
 from uuid import UUID
 
 import pytest
 from starlette.requests import ClientDisconnect
+from starlette.types import Message, Receive, Scope, Send
 
 from api import streaming, summaries, sweep_curves
+from api.head import HeadAsGet
 from api.schemas.sweeps import ExperimentCurveQuery, SummaryQuery
 from store import experiments
 from tests.api.service import Service
@@ -39,6 +42,35 @@ def test_a_client_that_leaves_frees_what_it_read_from() -> None:
 
     asyncio.run(leave())
     assert closed
+
+
+def test_a_head_makes_one_piece_only() -> None:
+    made: list[int] = []
+
+    def pieces() -> Generator[bytes, None, None]:
+        for number in range(100):
+            made.append(number)
+            yield b"x"
+
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def receive() -> Message:
+        await asyncio.sleep(60)
+        raise AssertionError
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await streaming.Stream(pieces(), "text/csv", {"ETag": "w"})(scope, receive, send)
+
+    scope = {"type": "http", "method": "HEAD", "asgi": {"spec_version": "2.4"}}
+    asyncio.run(HeadAsGet(app)(scope, receive, send))
+    start, *bodies = sent
+    assert (start["status"], dict(start["headers"])[b"etag"]) == (200, b"w")
+    assert b"".join(body["body"] for body in bodies) == b""
+    assert not bodies[-1]["more_body"]
+    assert made == [0]
 
 
 def test_a_slow_client_holds_no_transaction(service: Service) -> None:

@@ -22,14 +22,14 @@ SWEEP: dict[str, Any] = {
 
 
 def runs_of(service: Service, experiment: dict[str, Any]) -> list[dict[str, Any]]:
-    """All runs of an experiment by number."""
-    found = []
-    page = service.get(experiment["links"]["runs"], page_size=200)
-    found += page["items"]
-    while page["next_page_token"]:
-        page = service.get(experiment["links"]["runs"], page_size=200, page_token=page["next_page_token"])
-        found += page["items"]
-    return sorted(found, key=lambda run: int(run["number"]))
+    """All runs of an experiment, from one page to the next."""
+    answer = service.client.get(experiment["links"]["runs"], params={"page_size": 7})
+    found: list[dict[str, Any]] = answer.json()["items"]
+    while "next" in answer.links:
+        answer = service.client.get(answer.links["next"]["url"])
+        found += answer.json()["items"]
+    assert answer.json()["next_page_token"] is None
+    return found
 
 
 def test_a_sweep_has_a_run_per_combination_numbered_in_their_order(service: Service) -> None:
@@ -148,7 +148,7 @@ def test_runs_of_an_experiment_are_narrowed_by_status(service: Service) -> None:
     experiment = service.submit({"variant": "linear", "epochs": 2}, seeds=4)
     service.train(lambda _: {"test_loss": [2.0, 1.0]}, lambda spec: "diverged" if spec["seed"] else "succeeded")
     failed = service.get(experiment["links"]["runs"], status="failed")["items"]
-    assert sorted(run["seed"] for run in failed) == [1, 2, 3]
+    assert [run["seed"] for run in failed] == [1, 2, 3]
     assert {run["error"]["kind"] for run in failed} == {"diverged"}
     assert service.get(experiment["links"]["runs"], status="cancelled")["items"] == []
 
@@ -166,19 +166,6 @@ def test_progress_and_counts_add_up_while_stacks_run(service: Service) -> None:
     run = service.get(f"/v1/runs/{first.runs[0].run_id}")
     assert run["progress"]["eta_seconds"] is None
     assert run["progress"]["epoch"] == 2
-
-
-def test_what_will_never_be_trained_is_not_waited_for(service: Service) -> None:
-    experiment = service.submit({"variant": "linear", "epochs": 1000}, seeds=4)
-    claim = service.claim()
-    for run in claim.runs[1:]:
-        service.client.post(f"/v1/runs/{run.run_id}:cancel")
-    service.store(claim, list(range(1, 501)), test_loss=[1.0] * 500)
-    before = service.get(experiment["links"]["self"])["progress"]["eta_seconds"]
-    service.end(claim, {run.run_id: "cancelled" for run in claim.runs[1:]})
-    after = service.get(experiment["links"]["self"])["progress"]
-    assert after["epochs"] - after["epochs_done"] == 3500
-    assert after["eta_seconds"] < before
 
 
 def test_one_run_of_a_stack_is_cancelled_alone(service: Service) -> None:

@@ -24,7 +24,7 @@ def assert_told_once(data: Path, experiment_id: str) -> list[Event]:
         with database.read() as session:
             experiment = experiments.get(session, UUID(experiment_id))
             happened = events.of_experiment(session, experiment.id)
-            members = runs.page(session, owner=None, limit=100, experiment_id=experiment.id).items
+            members = runs.of_experiment(session, experiment.id, limit=100).items
             assert experiment.total_runs == len(members)
             for run in members:
                 steps = [event.status for event in events.of_run(session, run.id) if event.status is not None]

@@ -108,8 +108,8 @@ class Service:
 
     # HTTP
 
-    def submit(self, spec: Json) -> str:
-        answer = self.http.post("/v1/experiments", json={"spec": {"reuse": False, **spec}})
+    def submit(self, spec: Json, **request: object) -> str:
+        answer = self.http.post("/v1/experiments", json={"spec": {"reuse": False, **spec}, **request})
         assert answer.status_code == 202, answer.text
         return str(answer.json()["id"])
 
@@ -119,10 +119,15 @@ class Service:
         document: Json = answer.json()
         return document
 
+    def runs_of(self, experiment: str) -> list[Json]:
+        """The runs of a small experiment, in the order of their numbers."""
+        runs: list[Json] = self.get(f"/v1/experiments/{experiment}/runs")["items"]
+        return runs
+
     def run_of(self, experiment: str) -> Json:
         """The only run of an experiment."""
         if experiment not in self._runs:
-            (run,) = self.get(f"/v1/experiments/{experiment}/runs")["items"]
+            (run,) = self.runs_of(experiment)
             self._runs[experiment] = run["id"]
         return self.get(f"/v1/runs/{self._runs[experiment]}")
 
@@ -141,6 +146,11 @@ class Service:
             "the end of the run",
             pause=PAUSE,
         )
+
+    def series(self, run: Json) -> dict[str, list[float | None]]:
+        """The run's curves, by metric."""
+        series: dict[str, list[float | None]] = self.get(f"/v1/runs/{run['id']}/curves")["series"]
+        return series
 
     def weights(self, run: Json) -> dict[str, str]:
         """The sha256 of the run's checkpoints, by name."""

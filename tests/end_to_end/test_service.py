@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx2
 
 from tests.end_to_end.history import assert_told_once
-from tests.end_to_end.service import EPOCHD, Service, serving
-from tests.end_to_end.specs import ENDLESS, MLP, QUICK
+from tests.end_to_end.service import EPOCHD, FINAL, PAUSE, Service, serving
+from tests.end_to_end.specs import ENDLESS, MLP, POLYNOMIAL, QUICK
 from tests.waiting import wait_until
 
 
@@ -32,6 +32,33 @@ def test_a_running_experiment_is_cancelled_within_two_seconds(service: Service) 
     assert run["status"] == "cancelled"
     assert_told_once(service.data, experiment)
     assert service.wait_for_end(service.submit(QUICK))["status"] == "succeeded"
+
+
+def test_a_run_of_a_stack_is_cancelled_alone(service: Service) -> None:
+    undisturbed, experiment = (service.submit(POLYNOMIAL, seeds=3) for _ in range(2))
+    first, cancelled, last = service.runs_of(experiment)
+    path = f"/v1/runs/{cancelled['id']}"
+    wait_until(lambda: service.get(path)["progress"]["epoch"], 60, "its first epochs", pause=PAUSE)
+    start = time.monotonic()
+    assert service.http.post(f"{path}:cancel").status_code == 202
+    wait_until(lambda: service.get(path)["status"] == "cancelled", 5, "it is cancelled", pause=PAUSE)
+    assert time.monotonic() - start < 2
+    counts = service.get(f"/v1/experiments/{experiment}")["runs"]
+    assert (counts["total"], counts["running"], counts["cancelled"]) == (3, 2, 1)
+
+    ended = wait_until(
+        lambda: now if (now := service.get(f"/v1/experiments/{experiment}"))["status"] in FINAL else None, 60
+    )
+    assert (ended["status"], ended["runs"]["succeeded"], ended["runs"]["cancelled"]) == ("succeeded", 2, 1)
+    before = service.runs_of(undisturbed)
+    for run, same in ((first, before[0]), (last, before[2])):
+        assert service.series(run) == service.series(same)
+        assert service.weights(run) == service.weights(same)
+    kept = service.get(path)["progress"]["epoch"]
+    assert 1 <= kept < POLYNOMIAL["epochs"]
+    assert service.series(cancelled) == {name: values[:kept] for name, values in service.series(before[1]).items()}
+    trained = [event.runs for event in assert_told_once(service.data, experiment) if event.status == "running"]
+    assert trained == [3, None]  # one job with all three, and the experiment
 
 
 def test_a_run_that_diverges_fails_and_keeps_its_curve(service: Service) -> None:

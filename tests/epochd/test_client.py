@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from epochd import Client, EpochdError
-from epochd.client import FINAL, Json
+from epochd.client import FINAL
+from epochd.transport import Json
 from tests.end_to_end.service import serving
 
 QUICK = {"variant": "polynomial", "epochs": 20}
@@ -36,6 +37,14 @@ def finished(service: str) -> Json:
         return client.runs(experiment["id"])[0]
 
 
+@pytest.fixture(scope="module")
+def sweep(service: str) -> Json:
+    """An experiment of four runs that have succeeded, for all tests that only read."""
+    with Client(service) as client:
+        experiment = client.submit({**QUICK, "n_valid": 20}, grid={"degree": [1, 3]}, seeds=2)
+        return client.wait(experiment["id"], timeout=60)
+
+
 def test_a_spec_alone_is_a_request(client: Client) -> None:
     experiment = client.submit(QUICK)
 
@@ -47,6 +56,18 @@ def test_a_whole_request_is_posted_as_it_is(client: Client) -> None:
     request = {"name": "whole", "tags": {"a": "b"}, "spec": QUICK}
 
     assert client.submit(request, note="n")["request"] == {**request, "note": "n"}
+
+
+def test_validating_submits_nothing(client: Client) -> None:
+    before = [each["id"] for each in client.experiments()]
+
+    plan = client.validate(QUICK, grid={"degree": [1, 3]}, seeds=2)
+
+    assert (plan["runs"], plan["jobs"], plan["epochs"]) == (4, 1, 80)
+    assert client.validate(client.submit(QUICK)["request"])["runs"] == 1
+    with pytest.raises(EpochdError, match="/grid/slope"):
+        client.validate(QUICK, grid={"slope": [1]})
+    assert [each["id"] for each in client.experiments()][1:] == before
 
 
 def test_waiting_tells_of_progress_and_ends_with_the_final_experiment(client: Client) -> None:
@@ -107,6 +128,34 @@ def test_an_experiment_has_the_curves_of_its_runs(client: Client, finished: Json
 
     assert [each["run_id"] for each in curves["runs"]] == [finished["id"]]
     assert client.experiment_picture(finished["experiment_id"]).startswith(b"\x89PNG")
+
+
+def test_the_runs_of_a_sweep_come_in_its_order_whatever_the_page(client: Client, sweep: Json) -> None:
+    runs = client.runs(sweep["id"], page_size=3)
+
+    assert [(run["spec"]["degree"], run["seed"]) for run in runs] == [(1, 0), (1, 1), (3, 0), (3, 1)]
+    assert client.runs(sweep["id"]) == runs
+    assert client.runs(sweep["id"], status="failed") == []
+
+
+def test_the_curves_of_a_sweep_are_grouped_and_aggregated(client: Client, sweep: Json) -> None:
+    curves = client.experiment_curves(sweep["id"], aggregate=["mean", "max"], metric="test_loss")
+
+    assert [group["values"] for group in curves["groups"]] == [{"degree": 1}, {"degree": 3}]
+    assert set(curves["groups"][0]["series"]["test_loss"]) == {"mean", "max"}
+    by_seed = client.experiment_curves(sweep["id"], aggregate="mean", group_by=["degree", "seed"])
+    assert len(by_seed["groups"]) == 4
+    assert b"<svg" in client.experiment_picture(sweep["id"], "svg", group_by="degree", metric="test_loss")
+
+
+def test_a_summary_says_which_configuration_to_train_on_all_data(client: Client, sweep: Json) -> None:
+    summary = client.summary(sweep["id"])
+
+    assert [each["values"] for each in summary["configurations"]] == [{"degree": 1}, {"degree": 3}]
+    assert summary["configurations"][0]["metrics"]["test_loss"]["n"] == 2
+    assert [each["number"] for each in client.summary(sweep["id"], offset=1)["configurations"]] == [1]
+    assert client.submit(summary["winner"]["refit"])["runs"]["total"] >= 1
+    assert client.summary_picture(sweep["id"], metric="valid_loss").startswith(b"\x89PNG")
 
 
 def test_weights_checkpoints_and_predictions_of_a_run(client: Client, finished: Json) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 import mlcore
 from mlcore.training import Training
-from tests.mlcore.trainings import SAMPLE, assert_equal_losses, epochs, losses, spec_of, training
+from tests.mlcore.trainings import SAMPLE, assert_close, epochs, losses, spec_of, training
 
 SAME_LOSS = {"linear": {"loss": "half_squared_error"}}
 
@@ -32,7 +32,7 @@ def test_float64_losses_agree_to_the_end(name: str, changes: dict[str, object], 
     scratch = losses([spec_of(name, **changes)])
     concise = losses([spec_of(name, **changes, implementation="concise")])
     assert np.isfinite(scratch[-1]).all()
-    assert_equal_losses(scratch, concise)
+    assert_close(scratch, concise)
 
 
 def test_float32_mlp_agrees_over_its_first_50_steps() -> None:

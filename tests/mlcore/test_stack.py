@@ -1,7 +1,5 @@
 """A run inside a stack is the run it is alone."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,102 +8,45 @@ from hypothesis import strategies as st
 from mlcore.spec import RunSpec
 from mlcore.stack import layout_of, shape_of
 from mlcore.training import Training
-from tests.mlcore.trainings import SAMPLE, assert_equal_losses, losses, spec_of
-
-NARROW, WIDE = {"scheme": "normal"}, {"scheme": "normal", "std": 0.1}
-DEFAULT = {"scheme": "linear_default"}
+from tests.mlcore.strategies import stacks
+from tests.mlcore.trainings import SAMPLE, assert_close, losses, spec_of, trained
 
 
-def changes_of(fields: str, *rows: tuple[Any, ...]) -> list[dict[str, Any]]:
-    """One dict of changes per row."""
-    return [dict(zip(fields.split(), row, strict=True)) for row in rows]
+@given(stacks())
+@settings(max_examples=60, deadline=None)
+def test_a_run_in_a_stack_is_the_run_it_is_alone(specs: list[RunSpec]) -> None:
+    together = trained(specs)
+    assert together.diverged == []
+    for run, spec in enumerate(specs):
+        alone = trained([spec])
+        assert set(alone.metrics) == set(together.metrics)
+        for name, values in alone.metrics.items():
+            assert_close(together.metrics[name][:, run], values[:, 0])
+        for name, tensor in alone.weights[0].items():
+            assert_close(together.weights[run][name].numpy(), tensor.numpy())
 
 
-MIXED = {
-    "polynomial": changes_of(
-        "degree weight_decay learning_rate seed data_seed penalty",
-        (3, 0.0, 0.01, 0, 0, "l2"),
-        (19, 0.0, 0.01, 0, 0, "l2"),
-        (1, 0.1, 0.02, 0, 0, "l1"),
-        (0, 0.0, 0.01, 1, 0, "l2"),
-        (5, 1.0, 0.005, 1, 2, "l2"),
-        (3, 0.0, 0.01, 1, 2, "l2"),
-        (3, 0.5, 0.01, 7, 3, "l1"),
-        (4, 0.01, 0.03, 7, 3, "l2"),
-    ),
-    "linear": changes_of(
-        "weight_decay learning_rate seed data_seed",
-        (0.0, 0.003, 0, 0),
-        (3.0, 0.003, 0, 0),
-        (1.0, 0.001, 0, 0),
-        (0.0, 0.003, 1, 1),
-        (3.0, 0.002, 2, 0),
-        (3.0, 0.003, 3, 1),
-        (9.0, 0.003, 3, 1),
-        (0.5, 0.003, 4, 0),
-    ),
-    "folds": changes_of(
-        "weight_decay seed data_seed folds fold",
-        (0.0, 0, 0, 4, 0),
-        (3.0, 0, 0, 4, 0),
-        (0.0, 0, 0, 4, 1),
-        (0.0, 0, 0, 4, 3),
-        (0.0, 1, 0, 4, 3),
-        (1.0, 0, 2, 4, 2),
-        (0.0, 5, 2, 4, 0),
-    ),
-    "dropout": changes_of(
-        "precision dropout weight_decay learning_rate seed",
-        ("float64", [0.2, 0.5], 0.0, 0.1, 0),
-        ("float64", [0.5, 0.2], 0.0, 0.1, 0),
-        ("float64", [0.0, 0.0], 0.01, 0.2, 0),
-        ("float64", [0.0, 0.5], 0.0, 0.1, 1),
-        ("float64", [0.2, 0.0], 0.0, 0.05, 1),
-        ("float64", [1.0, 0.5], 0.0, 0.1, 2),
-        ("float64", [0.2, 0.5], 0.001, 0.1, 2),
-        ("float64", [0.9, 0.1], 0.0, 0.3, 3),
-    ),
-    "mlp": changes_of(
-        "precision weight_decay seed data_seed init",
-        ("float64", 0.0, 0, 0, NARROW),
-        ("float64", 0.1, 0, 0, DEFAULT),
-        ("float64", 0.0, 0, 1, WIDE),
-        ("float64", 0.0, 1, 1, NARROW),
-        ("float64", 0.01, 1, 0, NARROW),
-        ("float64", 0.0, 2, 0, NARROW),
-        ("float64", 0.0, 3, 0, NARROW),
-        ("float64", 0.0, 3, 4, NARROW),
-    ),
-}
-
-
-@pytest.mark.parametrize("name", MIXED)
-def test_a_run_in_a_stack_of_eight_has_the_losses_it_has_alone(name: str) -> None:
-    specs = [spec_of(name, **changes) for changes in MIXED[name]]
-    together = losses(specs)
-    alone = np.concatenate([losses([spec]) for spec in specs], axis=2)
-    assert together.shape == alone.shape
-    assert_equal_losses(together, alone)
-
-
-@pytest.mark.parametrize("name", ["polynomial", "dropout"])
-def test_a_run_that_stops_or_diverges_leaves_the_others_as_they_are(name: str) -> None:
-    specs = [spec_of(name, **changes) for changes in MIXED[name][:3]]
-    specs.append(specs[0].model_copy(update={"learning_rate": 1000.0}))
-    stacked = Training(specs, data_root=SAMPLE)
-    seen: list[np.ndarray[Any, Any]] = []
-    lost: list[int] = []
-    for report in stacked:
-        if (metrics := getattr(report, "metrics", None)) is not None:
-            seen.append(metrics["test_loss"])
-            lost += report.diverged  # type: ignore[union-attr]  # a report
-            if stacked.epoch == 2:
-                stacked.stop(1)
-    assert lost == [3]
-    assert np.isnan(np.array(seen)[2:, 1]).all()
-    assert stacked.active.tolist() == [True, False, True, False]
-    for run in (0, 2):
-        assert_equal_losses(np.array(seen)[:, run], losses([specs[run]], "test_loss")[:, 0, 0])
+@given(stacks(), st.data())
+@settings(max_examples=60, deadline=None)
+def test_a_run_that_is_stopped_or_diverges_leaves_the_others_their_bits(
+    specs: list[RunSpec], data: st.DataObject
+) -> None:
+    run = data.draw(st.integers(0, len(specs) - 1), "run")
+    undisturbed = trained(specs)
+    if data.draw(st.booleans(), "it diverges"):
+        wild = specs[run].model_copy(update={"learning_rate": 1000.0})
+        disturbed = trained([*specs[:run], wild, *specs[run + 1 :]])
+        assert disturbed.diverged in ([run], [])  # a network whose units have all died stays finite
+    else:
+        epoch = data.draw(st.integers(1, specs[0].epochs), "epoch")
+        disturbed = trained(specs, stop=(run, epoch))
+        assert np.isnan(disturbed.metrics["weight_l2_norm"][epoch:, run]).all()
+    others = [other for other in range(len(specs)) if other != run]
+    for name, values in undisturbed.metrics.items():
+        np.testing.assert_array_equal(disturbed.metrics[name][:, others], values[:, others])
+    for other in others:
+        for name, tensor in undisturbed.weights[other].items():
+            assert tensor.equal(disturbed.weights[other][name])
 
 
 def test_a_training_whose_runs_all_diverge_ends() -> None:

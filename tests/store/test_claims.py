@@ -197,3 +197,18 @@ def test_started_at_is_the_first_start(database: Database) -> None:
 def test_an_experiment_without_runs_is_refused(database: Database, stacks: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="at least one"):
         submit(database, *(stacks or (0,)))
+
+
+def test_who_holds_a_job_is_known_until_it_ends(database: Database) -> None:
+    submit(database, 1, 1, 1)
+    first, second = claim(database, "slot-1"), claim(database, "slot-2")
+    assert holders(database) == {"slot-1", "slot-2"}
+    finish_all(database, first)
+    with database.write() as session:
+        jobs.give_back(session, second, "shut down")
+    assert holders(database) == set()
+
+
+def holders(database: Database) -> set[str]:
+    with database.read() as session:
+        return jobs.holders(session)

@@ -7,7 +7,7 @@ from sqlalchemy import select, text
 
 from store import experiments
 from store.clock import read_clock
-from store.engine import Database
+from store.engine import Database, make_engine
 from store.tables import Experiment
 from tests.store.processes import Crew
 from tests.store.samples import experiment, submit
@@ -27,6 +27,18 @@ def test_sqlite_is_set_up_to_lose_nothing(sqlite: Database) -> None:
             for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
         }
     assert settings == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 15_000}
+
+
+def test_a_new_file_is_opened_while_another_process_writes_its_first_rows(tmp_path: Path) -> None:
+    other = sqlite3.connect(tmp_path / "new.db", isolation_level=None, check_same_thread=False)
+    other.execute("CREATE TABLE first (x)")
+    other.execute("BEGIN IMMEDIATE")
+    threading.Timer(0.2, other.execute, ["COMMIT"]).start()
+    engine = make_engine(f"sqlite:///{tmp_path / 'new.db'}")
+    with engine.connect() as connection:
+        assert connection.scalar(text("PRAGMA journal_mode")) == "wal"
+    engine.dispose()
+    other.close()
 
 
 def test_updates_of_several_processes_are_all_kept(database: Database, crew: Crew) -> None:

@@ -5,15 +5,17 @@ import pytest
 
 from store import experiments, runs
 from store.engine import Database
+from store.identifiers import new_id
 from store.paging import NO_FILTERS, Filters, Page
 from store.status import Status
 from store.tables import Experiment, Run
 from tests.store.samples import SPEC, claim, submit
+from tests.store.statements import counting
 
 MLP = {**SPEC, "variant": "mlp"}
 
 
-def walk(database: Database, read: Callable[..., Page[Any]], limit: int, **more: Any) -> list[Any]:
+def walk(database: Database, read: Callable[..., Page[Any, Any]], limit: int, **more: Any) -> list[Any]:
     rows: list[Any] = []
     after = None
     while True:
@@ -60,15 +62,43 @@ def test_ephemeral_experiments_are_not_listed(database: Database) -> None:
     submitted = submit(database, ephemeral=True)
     assert walk(database, experiments.page, 9, owner=None) == []
     assert walk(database, runs.page, 9, owner=None) == []
-    assert len(walk(database, runs.page, 9, owner=None, experiment_id=submitted.id)) == 1
+    with database.read() as session:
+        assert len(runs.of_experiment(session, submitted.id, limit=9).items) == 1
 
 
-def test_the_runs_of_one_experiment(database: Database) -> None:
-    submitted, _other = submit(database, 2, 3), submit(database)
-    numbers = [
-        run.number for run in walk(database, runs.page, 2, owner="ann", experiment_id=submitted.id, newest_first=False)
-    ]
-    assert numbers == [0, 1, 2, 3, 4]
+def submit_out_of_order(database: Database) -> Experiment:
+    """An experiment whose jobs have its runs in another order than that of their numbers."""
+    new = [experiments.NewJob("cpu", [SPEC] * 2, [3, 0]), experiments.NewJob("cpu", [SPEC] * 3, [1, 4, 2])]
+    with database.write() as session:
+        return experiments.create(session, request={}, owner="ann", jobs=new, code_version="1")
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 5, 50])
+def test_the_runs_of_one_experiment_come_in_the_order_of_their_numbers(database: Database, limit: int) -> None:
+    submitted, _other = submit_out_of_order(database), submit(database, 2)
+    found: list[Run] = walk(database, runs.of_experiment, limit, experiment_id=submitted.id)
+    assert [run.number for run in found] == [0, 1, 2, 3, 4]
+    assert {run.experiment_id for run in found} == {submitted.id}
+    with database.write() as session:
+        runs.cancel(session, found[3].id)
+        runs.cancel(session, found[1].id)
+    for status, numbers in ((Status.CANCELLED, [1, 3]), (Status.QUEUED, [0, 2, 4]), (Status.FAILED, [])):
+        some = walk(database, runs.of_experiment, limit, experiment_id=submitted.id, status=status)
+        assert [run.number for run in some] == numbers
+
+
+@pytest.mark.parametrize("status", [None, Status.FAILED])
+def test_a_page_of_an_experiments_runs_is_read_along_an_index(database: Database, status: Status | None) -> None:
+    if database.engine.dialect.name != "sqlite":
+        pytest.skip("PostgreSQL chooses by the size of the table")
+    with counting(database) as statements, database.read() as session:
+        runs.of_experiment(session, new_id(), limit=50, after=7, status=status)
+    _begin, statement = statements
+    with database.engine.connect() as connection:
+        marks = statement.count("?")
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", (None,) * marks).all()
+    (step,) = (row.detail for row in plan)  # none that sorts
+    assert "USING INDEX sqlite_autoindex_runs_2 (experiment_id=? AND number>?)" in step
 
 
 @pytest.fixture
@@ -126,6 +156,6 @@ def test_a_run_keeps_its_seeds_and_fold(database: Database) -> None:
     with database.write() as session:
         new = [experiments.NewJob("cpu", [spec])]
         submitted = experiments.create(session, request={}, owner="ann", jobs=new, code_version="1")
-        found = runs.page(session, owner="ann", limit=1, experiment_id=submitted.id).items[0]
+        found = runs.of_experiment(session, submitted.id, limit=1).items[0]
         assert runs.get(session, found.id, "ann").spec == spec
     assert (found.seed, found.data_seed, found.fold, found.epochs) == (2**53 - 1, 4, 2, 10)

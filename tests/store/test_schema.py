@@ -8,9 +8,11 @@ from sqlalchemy import inspect
 from store import schema
 from store.engine import Database, make_engine
 from store.errors import SchemaOutdated
+from store.reuse import reuse_earlier
+from store.status import Status
 from store.tables import Base
 from tests.store.processes import Crew
-from tests.store.samples import submit
+from tests.store.samples import check_all_adds_up, claim, finish, finish_all, store_epochs, submit
 
 
 @pytest.fixture
@@ -47,6 +49,23 @@ def test_upgrading_twice_changes_nothing(database: Database) -> None:
 def test_several_processes_may_upgrade_at_once(empty: Database, crew: Crew) -> None:
     crew.do(empty, *[("upgrade",)] * 4)
     schema.check(empty.engine)
+
+
+def test_counters_that_a_migration_adds_count_what_was_there_before(database: Database) -> None:
+    submit(database)
+    earlier = claim(database)
+    store_epochs(database, earlier, 1, 10)
+    finish_all(database, earlier, result_key="same")
+    submit(database, 3, 1)
+    held = claim(database)
+    with database.write() as session:
+        reuse_earlier(session, held, {held.runs[0].run_id: "same"})
+    store_epochs(database, held, 1, 4)
+    finish(database, held, held.runs[1].run_id, Status.FAILED)
+    with database.engine.begin() as connection:
+        command.downgrade(schema.migrations_config(connection), "0002")
+    schema.upgrade(database.engine)
+    check_all_adds_up(database)
 
 
 def test_every_migration_can_be_undone(empty: Database) -> None:

@@ -1,5 +1,8 @@
+from sqlalchemy import update
+
 from store import workers
 from store.engine import Database
+from store.tables import Worker
 
 
 def beat(database: Database, name: str = "slot-1", pid: int = 1) -> None:
@@ -46,3 +49,15 @@ def test_a_forgotten_worker_is_gone(database: Database) -> None:
         workers.forget(session, "unknown")
     with database.read() as session:
         assert workers.live(session, 60) == []
+
+
+def test_workers_that_have_long_been_silent_are_forgotten(database: Database) -> None:
+    beat(database, "slot-1")
+    with database.write() as session:
+        session.execute(update(Worker).values(heartbeat_at=Worker.heartbeat_at - 100))
+    beat(database, "slot-2")
+    for seconds, known in ((200, ["slot-1", "slot-2"]), (50, ["slot-2"])):
+        with database.write() as session:
+            workers.forget_silent(session, seconds)
+        with database.read() as session:
+            assert [worker.name for worker in workers.live(session, 1000)] == known

@@ -42,7 +42,7 @@ def submit(database: Database) -> Submit:
             experiment = experiments.create(
                 session, request={}, owner="", jobs=[NewJob(queue, resolved)], code_version="test"
             )
-            members = runs.page(session, owner=None, limit=100, experiment_id=experiment.id, newest_first=False)
+            members = runs.of_experiment(session, experiment.id, limit=100)
             return [run.id for run in members.items]
 
     return submit

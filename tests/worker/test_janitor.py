@@ -5,11 +5,8 @@ import signal
 import subprocess
 import sys
 
-from sqlalchemy import select
-
 from store import workers
 from store.engine import Database
-from store.tables import Worker
 from tests.waiting import wait_until
 from tests.worker.conftest import Submit, claim, run_of, statuses
 from worker.janitor import run_once
@@ -83,7 +80,7 @@ def test_slots_that_have_been_silent_for_long_are_forgotten(database: Database, 
     def known() -> list[str]:
         hints(database, impatient)
         with database.read() as session:
-            return list(session.scalars(select(Worker.name)))
+            return [worker.name for worker in workers.live(session, within_seconds=60)]
 
     wait_until(lambda: known() == [], 5)
 

@@ -1,0 +1,103 @@
+"""Requests to the service and what comes back: JSON documents, bytes, or an error."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Final, Self
+
+import httpx2
+
+Json = dict[str, Any]
+Query = str | int | Sequence[str]
+
+TIMEOUT: Final = httpx2.Timeout(30, connect=5)
+
+
+class EpochdError(Exception):
+    """The service refused a request or did not answer; carries its problem document (RFC 9457)."""
+
+    def __init__(self, status: int | None, title: str, detail: str = "", document: Json | None = None) -> None:
+        self.status = status
+        """The HTTP status; None when there was no answer."""
+        self.title = title
+        """What kind of problem it is."""
+        self.detail = detail
+        """What it is in this case."""
+        self.document = document or {}
+        """The whole problem document; `type` is a page that explains it, `request_id` finds it in the service's log."""
+        self.errors: list[dict[str, str]] = self.document.get("errors", [])
+        """For 422: where in the request (`pointer`) what is wrong (`detail`)."""
+        super().__init__(self._sentence())
+
+    def _sentence(self) -> str:
+        head = self.title if self.status is None else f"{self.status} {self.title}"
+        if self.errors:  # the detail sums them up
+            places = [f"{error.get('pointer') or 'the document'}: {error.get('detail', '')}" for error in self.errors]
+            return "\n  ".join([f"{head}:", *places])
+        return f"{head}: {self.detail}" if self.detail else head
+
+
+class Transport:
+    """The connections to one service; a context manager, or `close()` it."""
+
+    def __init__(self, base_url: str, key: str | None = None) -> None:
+        headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+        self._http = httpx2.Client(base_url=base_url, headers=headers, timeout=TIMEOUT)
+
+    def __enter__(self) -> Self:
+        """Return the client itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Close the connections."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def _pages(self, path: str, query: Mapping[str, Query]) -> Iterator[Json]:
+        page = self._json("GET", path, params=query)
+        yield from page["items"]
+        while token := page.get("next_page_token"):
+            page = self._json("GET", path, params={**query, "page_token": token})
+            yield from page["items"]
+
+    def _json(self, method: str, path: str, **options: Any) -> Json:  # noqa: ANN401 - httpx2's own options
+        response = self._request(method, path, **options)
+        document = _document(response)
+        if document is None:
+            raise EpochdError(
+                response.status_code, f"Not an answer of epochd at {self._http.base_url}", response.text[:200]
+            )
+        return document
+
+    def _bytes(self, path: str, query: Mapping[str, Query]) -> bytes:
+        return self._request("GET", path, params=query).content
+
+    def _request(self, method: str, path: str, **options: Any) -> httpx2.Response:  # noqa: ANN401
+        try:
+            response = self._http.request(method, path, **options)
+        except httpx2.RequestError as error:
+            raise EpochdError(None, f"No answer from {self._http.base_url}", str(error)) from error
+        if response.is_error:
+            raise _refusal(response)
+        return response
+
+
+def _document(response: httpx2.Response) -> Json | None:
+    """Return the JSON object that is the answer; None when it is something else, perhaps from a proxy on the way."""
+    try:
+        document = response.json()
+    except ValueError:
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def _refusal(response: httpx2.Response) -> EpochdError:
+    document = _document(response)
+    if document is None:
+        return EpochdError(response.status_code, response.reason_phrase, response.text[:200])
+    title = str(document.get("title", response.reason_phrase))
+    return EpochdError(response.status_code, title, str(document.get("detail", "")), document)
