@@ -38,11 +38,12 @@ class Axes:
         many = {name: (seed if isinstance(seed, int) else len(seed or ())) > 1 for name, seed in seeds.items()}
         folds = request.get("folds") is not None
         spec = request.get("spec", {})
+        held_out = folds or spec.get("fold") is not None
         return cls(
             experiment.variant,
             grid,
             tuple(name for name in REPEATED if many.get(name, folds)),
-            validated=folds or any(grid.get("n_valid", [spec.get("n_valid", 0)])),
+            validated=held_out or any(grid.get("n_valid", [spec.get("n_valid", 0)])),
             evaluate_every=min(grid.get("evaluate_every", [spec.get("evaluate_every", 1)])),
         )
 

@@ -11,14 +11,15 @@ from api import labels, sides
 from api.curves import best_row
 from api.figures import short
 from api.invalid import Fault
+from api.outcomes import result_of
 from api.problems import invalid_problem
 from api.schemas import comparison as schemas
 from api.schemas.sweeps import OutcomeCounts
 from api.sides import Chosen
-from api.summaries import result_of
 from mlcore.analysis.comparison import Comparison, Pairs, compare, pair, replicates
+from mlcore.analysis.evidence import OUTCOMES
 from mlcore.analysis.statistics import Estimate
-from mlcore.analysis.summary import OUTCOMES, Result
+from mlcore.analysis.summary import Result
 from mlcore.analysis.verdict import remarks, verdict
 from mlcore.spec import parse_run_spec
 from store import curves

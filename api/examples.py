@@ -47,6 +47,23 @@ EXPERIMENTS: Final[dict[str, list[dict[str, Any]]]] = {
             },
         },
         {
+            "summary": "Overfitting on nearly every data set",
+            "description": "Five points are learned by heart; ten data sets show how often the diagnosis says so.",
+            "value": {
+                "spec": {
+                    "variant": "polynomial",
+                    "degree": 19,
+                    "n_train": 5,
+                    "learning_rate": 0.05,
+                    "epochs": 3000,
+                    "evaluate_every": 20,
+                },
+                "data_seeds": 10,
+                "name": "Five points",
+                "tags": {"chapter": "4.4"},
+            },
+        },
+        {
             "summary": "Model selection, 4.4",
             "description": "Every degree with five λ on ten data sets: 1,000 runs that train together as one stack.",
             "value": {

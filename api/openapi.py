@@ -22,6 +22,8 @@ regression with weight decay, and multilayer perceptrons with dropout.
 4. **Sweep**: add `"grid": {"degree": [1, 3, 19], "lambda": [0, 0.1]}, "data_seeds": 10` to the request, and up to
    100,000 runs train together. `/v1/experiments/{experiment_id}/summary` compares the configurations and says which one
    to choose, `/curves?aggregate=mean,std` shows how they learn.
+5. **Go on**: every run and configuration has a `diagnosis` (underfitting, overfitting, good fit, …) with the numbers it
+   comes from, and in `next.request` the experiment to post next.
 
 Errors are problem documents (RFC 9457). With status 422, `errors` points at every value that is not possible.
 """

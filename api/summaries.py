@@ -3,11 +3,10 @@
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import cast
 
 from fastapi import Request, Response
 
-from api import labels, tables
+from api import diagnoses, labels, tables
 from api.axes import METRICS, Axes
 from api.curve_answers import FORMATS
 from api.negotiation import MEDIA_TYPES, choose, conditional, weak_etag
@@ -15,19 +14,23 @@ from api.schemas import common, sweeps
 from api.schemas.sweeps import SummaryQuery
 from api.streaming import chunks, released
 from mlcore.analysis import summary
+from mlcore.analysis.evidence import OUTCOMES
 from mlcore.analysis.statistics import Estimate
-from mlcore.analysis.summary import OUTCOMES, Candidate, Choice, Configuration, Outcome, Result
+from mlcore.analysis.summary import Candidate, Choice, Configuration
 from store import runs
 from store.engine import Database
 from store.status import Status
 from store.tables import Experiment
 
+NONE = range(0)
 NO_VALIDATION = (
     "No run has a validation set, and the test set is not for choosing: what it has chosen it can no longer judge. "
     "Set n_valid, or folds."
 )
 NOT_YET = "No configuration has a valid_loss and no failed or diverged run, up to now."
-NO_REPLICATES = "There is one replicate, which has no standard error: repeat with seeds or data_seeds for a neighbour."
+NO_REPLICATES = (
+    "There is one replicate, which has no standard error: repeat with seeds, data_seeds or folds for a neighbour."
+)
 
 
 @dataclass(frozen=True)
@@ -43,23 +46,13 @@ class Asked:
         """What varies in the experiment."""
         return Axes.of(self.experiment)
 
-    def read(self) -> Iterator[Configuration]:
-        """The configurations in the order of the grid, one at a time."""
+    def read(self, diagnosed: range = NONE) -> Iterator[Configuration]:
+        """The configurations in the order of the grid, one at a time; the places of those to be diagnosed are given."""
+        each = self.experiment.total_runs // self.axes.points
+        numbers = range(diagnosed.start * each, diagnosed.stop * each)
         with self.database.read() as session:
-            found = released(session, runs.results(session, self.experiment.id))
-            yield from summary.configurations(map(result_of, found), list(self.axes.grid))
-
-
-def result_of(run: runs.RunResult) -> Result:
-    """A run as the analysis takes it, with the last value of each metric."""
-    last = {name: float("nan") if said["last"] is None else said["last"] for name, said in (run.summary or {}).items()}
-    return Result(run.id, run.spec, _outcome(run), last)
-
-
-def _outcome(run: runs.RunResult) -> Outcome:
-    if run.status == Status.FAILED and (run.error or {}).get("kind") == "diverged":
-        return "diverged"
-    return cast("Outcome", str(run.status))
+            found = diagnoses.results(session, runs.results(session, self.experiment.id), numbers)
+            yield from summary.configurations(released(session, found), list(self.axes.grid))
 
 
 def answer(request: Request, asked: Asked) -> Response:
@@ -85,9 +78,9 @@ def _document(asked: Asked) -> sweeps.Summary:
     first, after = asked.query.offset, asked.query.offset + asked.query.limit
     shown: list[sweeps.Configuration] = []
     candidates: list[Candidate | None] = []
-    for configuration in asked.read():
+    for configuration in asked.read(diagnosed=range(first, after)):
         if first <= configuration.position < after:
-            shown.append(_configuration(configuration))
+            shown.append(_configuration(asked, configuration))
         if asked.axes.validated:
             candidates.append(summary.candidate(configuration))
         elif configuration.position >= after:
@@ -105,7 +98,7 @@ def _document(asked: Asked) -> sweeps.Summary:
     )
 
 
-def _configuration(configuration: Configuration) -> sweeps.Configuration:
+def _configuration(asked: Asked, configuration: Configuration) -> sweeps.Configuration:
     counts = {name: configuration.outcomes.get(name, 0) for name in OUTCOMES}
     return sweeps.Configuration(
         number=configuration.position,
@@ -113,8 +106,14 @@ def _configuration(configuration: Configuration) -> sweeps.Configuration:
         values=configuration.values,
         runs=sweeps.OutcomeCounts(total=sum(counts.values()), **counts),
         replicates=configuration.replicates,
-        metrics={name: _estimate(configuration.estimate(name)) for name in METRICS if name in configuration.samples},
+        metrics={name: _of_metric(configuration, name) for name in METRICS if name in configuration.samples},
+        diagnosis=diagnoses.of_configuration(configuration, asked.experiment.request),
     )
+
+
+def _of_metric(configuration: Configuration, name: str) -> sweeps.MetricEstimate:
+    shared = _estimate(configuration.estimate(name)).model_dump()
+    return sweeps.MetricEstimate(**shared, fold_std=configuration.fold_std(name))
 
 
 def _estimate(found: Estimate) -> sweeps.Estimate:
@@ -144,11 +143,14 @@ def _remark(asked: Asked, choice: Choice | None) -> str | None:
 
 
 def _csv(asked: Asked) -> Iterator[bytes]:
-    statistics = ("n", "mean", "std", "ci_low", "ci_high", "left_out")
+    statistics = ("n", "mean", "std", "ci_low", "ci_high", "left_out", "fold_std")
     metrics: Sequence[str] = asked.axes.metrics
     columns = [f"{metric}_{name}" for metric in metrics for name in statistics]
-    yield tables.row(["number", *asked.axes.grid, *OUTCOMES, "replicates", *columns])
-    for one in asked.read():
+    yield tables.row(["number", *asked.axes.grid, *OUTCOMES, "replicates", "diagnosis", "agree", *columns])
+    for one in asked.read(diagnosed=range(asked.axes.points)):
         counts = [one.outcomes.get(name, 0) for name in OUTCOMES]
-        found = [getattr(_estimate(one.estimate(metric)), name) for metric in metrics for name in statistics]
-        yield tables.row([one.position, *one.values.values(), *counts, one.replicates, *found])
+        estimates = [_of_metric(one, metric) for metric in metrics]
+        found = [getattr(estimate, name) for estimate in estimates for name in statistics]
+        said = diagnoses.agreement(one)
+        diagnosis = ["", ""] if said is None else [said.verdict, said.agree]
+        yield tables.row([one.position, *one.values.values(), *counts, one.replicates, *diagnosis, *found])

@@ -33,6 +33,7 @@ def describe(spec: PolynomialSpec | LinearSpec, data: bytes) -> dict[str, Any]:
         "bias": None if bias is None else float(bias.ravel()[0]),
         "true_bias": spec.true_bias if isinstance(spec, LinearSpec) else None,
         **_norms(weights),
+        "largest_absolute_weight": float(np.abs(weights).max()),
         "near_zero": _near_zero(spec, weights),
     }
 

@@ -27,14 +27,14 @@ def expand(experiment: ExperimentSpec) -> list[RunSpec]:
     grid = _grid(experiment)
     seeds = _axis(experiment, "seed", grid.pop("seed", None), experiment.seeds)
     data_seeds = _axis(experiment, "data_seed", grid.pop("data_seed", None), experiment.data_seeds)
-    folds: list[int | None] = [None] if experiment.folds is None else list(range(experiment.folds))
+    folds = _folds(experiment)
     count = _count(grid, len(seeds) * len(data_seeds) * len(folds))
     kept = {"keep_checkpoints": "last"} if count > MOST_RUNS_WITH_BEST else {}
     points = list(_points(experiment, grid, kept))
     _check_distinct(points)
     _check_folds(experiment, points)
     return [
-        point.model_copy(update={"data_seed": data_seed, "seed": seed, "folds": experiment.folds, "fold": fold})
+        point.model_copy(update={"data_seed": data_seed, "seed": seed, **fold})
         for point, data_seed, seed, fold in product(points, data_seeds, seeds, folds)
     ]
 
@@ -79,6 +79,16 @@ def _axis(
     if own + count - 1 > LARGEST_SEED:
         raise NotExpandable(f"/{field}s", f"{count} of them from {own} on go beyond the largest seed, {LARGEST_SEED}")
     return list(range(own, own + count))
+
+
+def _folds(experiment: ExperimentSpec) -> list[dict[str, int | None]]:
+    """Return which fold each run holds out: all of the experiment's, else the one its spec names, if any."""
+    spec = experiment.spec
+    if experiment.folds is None:
+        return [{"folds": spec.folds, "fold": spec.fold}]
+    if spec.fold is not None:
+        raise NotExpandable("/spec/fold", "folds are given beside the spec too: name one fold here, or all there")
+    return [{"folds": experiment.folds, "fold": fold} for fold in range(experiment.folds)]
 
 
 def _count(grid: dict[str, list[Any]], repeats: int) -> int:

@@ -9,12 +9,14 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import Text, Uuid, cast, select
+from sqlalchemy import Integer, Text, Uuid, cast, select
 from sqlalchemy.orm import Session
 
 from store.bulk import as_table, insert_columns
@@ -27,6 +29,7 @@ Values = npt.NDArray[np.float64]
 
 CURVES_AT_ONCE = 500
 
+_run_id = attrgetter("run_id")
 _EPOCH, _VALUE = np.dtype("<i4"), np.dtype("<f8")
 
 
@@ -95,6 +98,11 @@ class Curve:
     epochs: Epochs
     series: dict[str, Values]
 
+    @classmethod
+    def empty(cls) -> "Curve":
+        """Return the curve of a run that has stored nothing."""
+        return cls(np.empty(0, np.int64), {})
+
 
 @dataclass(frozen=True, slots=True)
 class CurveRun:
@@ -119,8 +127,24 @@ _STORED = select(
 def read(session: Session, run_id: UUID, after_epoch: int = 0) -> Curve:
     """Return the run's curve after this epoch, however many segments it lies in; empty when nothing is stored yet."""
     query = _STORED.where(CurveSegment.run_id == run_id, CurveSegment.last_epoch > after_epoch)
-    curve = _unpack(session.execute(query.order_by(CurveSegment.first_epoch)).all())
-    keep = curve.epochs > after_epoch
+    return _after(_unpack(session.execute(query.order_by(CurveSegment.first_epoch)).all()), after_epoch)
+
+
+def tails(session: Session, after: Mapping[UUID, int]) -> dict[UUID, Curve]:
+    """Return the ends of many runs' curves: of each the epochs after its own; runs without such epochs are left out.
+
+    Segments that end before are not read.
+    """
+    if not after:
+        return {}
+    given = as_table(session, {"run": Uuid(), "epoch": Integer()}, list(after.items()))
+    query = _STORED.join(given, (given.c.run == CurveSegment.run_id) & (CurveSegment.last_epoch > given.c.epoch))
+    rows = session.execute(query.order_by(CurveSegment.run_id, CurveSegment.first_epoch))
+    return {run_id: _after(_unpack(list(segments)), after[run_id]) for run_id, segments in groupby(rows, _run_id)}
+
+
+def _after(curve: Curve, epoch: int) -> Curve:
+    keep = curve.epochs > epoch
     return curve if keep.all() else Curve(curve.epochs[keep], {name: v[keep] for name, v in curve.series.items()})
 
 

@@ -40,8 +40,8 @@ _ALL_CURVES = {
 _SUMMARY = {
     **_CURVES,
     **formats(
-        csv="A row per configuration: its values, runs by status, and n, mean, std, ci_low, ci_high and left_out of "
-        "each metric.",
+        csv="A row per configuration: its values, runs by status, diagnosis and how many replicates agree with it, and "
+        "n, mean, std, ci_low, ci_high, left_out and fold_std of each metric.",
         png="A heat-map over two fields of the grid, or means with their intervals along its only one.",
         svg="The same, scalable.",
     ),
@@ -100,7 +100,7 @@ def get_experiment_summary(
     database: DatabaseOf,
     owner: Owner,
 ) -> Response:
-    """An experiment by configuration: mean, spread and 95 % confidence interval of each metric over its replicates.
+    """An experiment by configuration: mean, spread and 95 % interval of each metric over its replicates, a diagnosis.
 
     With a validation set it also says which configuration to choose, with a request to train it on all data. json shows
     `limit` configurations from `offset` on, whatever the number; csv has them all, a row each.

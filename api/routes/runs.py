@@ -5,7 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 
-from api import curves, pages
+from api import curves, diagnoses, pages
 from api.dependencies import DatabaseOf, Owner
 from api.negotiation import conditional, etag_of
 from api.responses import NOT_MODIFIED, problems
@@ -41,13 +41,14 @@ def list_runs(
 
 @router.get("/{run_id:uuid}", response_model=runs.Run, responses={**NOT_MODIFIED, **problems(404)})
 def get_run(run_id: UUID, request: Request, database: DatabaseOf, owner: Owner) -> Response:
-    """Look at a run: its spec with every default filled in, how far it is, and its metrics."""
+    """Look at a run: its spec with every default filled in, how far it is, its metrics, and its diagnosis."""
     with database.read() as session:
         run = stored.get(session, run_id, owner)
         metrics = run.summary
         if metrics is None:
             metrics = curves.metrics(stored_curves.read(session, run_id))
-        answer = common.dump(runs.full(run, jobs.get(session, run.job_id), metrics, read_clock(session)))
+        said = diagnoses.of_run(session, run, metrics)
+        answer = common.dump(runs.full(run, jobs.get(session, run.job_id), metrics, said, read_clock(session)))
     return conditional(request, etag_of(answer), lambda: answer, "application/json")
 
 

@@ -69,6 +69,7 @@ class Weights(Answer):
     true_bias: float | None
     weight_l2_norm: Number = Field(description="‖w‖₂, without the bias.")
     weight_l1_norm: Number = Field(description="‖w‖₁, without the bias.")
+    largest_absolute_weight: Number
     near_zero: NearZero
 
 

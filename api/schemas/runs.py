@@ -7,6 +7,7 @@ from pydantic import Field
 
 from api.labels import describe
 from api.schemas.common import Answer, Number, Time, eta_seconds, when
+from api.schemas.diagnoses import Diagnosis
 from mlcore.spec import parse_run_spec
 from store import tables
 from store.status import Status
@@ -100,6 +101,7 @@ class Run(RunSummary):
     claims: int = Field(description="How often a worker took it up; more than 1 after an interruption.")
     device: str | None = Field(description="What it trains on; null until it starts.")
     threads: int | None = Field(description="CPU threads of the training; they decide the last bits of the results.")
+    diagnosis: Diagnosis
 
 
 class RunPage(Answer):
@@ -114,9 +116,10 @@ def summary(run: tables.Run, now: float) -> RunSummary:
     return RunSummary(**_shared(run, run.summary or {}, now))
 
 
-def full(run: tables.Run, job: tables.Job, metrics: dict[str, Any], now: float) -> Run:
-    """A run with its metrics so far, and what its job says about how it was trained."""
-    return Run(**_shared(run, metrics, now), claims=job.claims, device=job.device, threads=job.threads)
+def full(run: tables.Run, job: tables.Job, metrics: dict[str, Any], diagnosis: Diagnosis, now: float) -> Run:
+    """A run with its metrics so far, what they say, and what its job says about how it was trained."""
+    trained = {"claims": job.claims, "device": job.device, "threads": job.threads}
+    return Run(**_shared(run, metrics, now), **trained, diagnosis=diagnosis)
 
 
 def _shared(run: tables.Run, metrics: dict[str, Any], now: float) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from uuid import UUID
 from pydantic import BeforeValidator, Field
 
 from api.schemas.common import Answer, Number, Query
+from api.schemas.diagnoses import ConfigurationDiagnosis
 from api.schemas.results import CurveQuery, Format, MetricName, RunCurves
 from mlcore.analysis.aggregation import STATISTICS
 
@@ -105,6 +106,14 @@ class Estimate(Answer):
     left_out: int = Field(description="Replicates whose value is not a finite number; they are not in the mean.")
 
 
+class MetricEstimate(Estimate):
+    """The same with the spread inside of a replicate."""
+
+    fold_std: Number = Field(
+        description="Standard deviation over the folds of a replicate, of all replicates together; null without folds."
+    )
+
+
 class OutcomeCounts(Answer):
     """How many runs stand how; they add up to `total`."""
 
@@ -125,7 +134,8 @@ class Configuration(Answer):
     values: dict[str, Any] = Field(description="Its values of the grid's fields.")
     runs: OutcomeCounts
     replicates: int = Field(description="Replicates of which all runs have succeeded: those that count.")
-    metrics: dict[MetricName, Estimate]
+    metrics: dict[MetricName, MetricEstimate]
+    diagnosis: ConfigurationDiagnosis | None = Field(description="null while none of its replicates has ended.")
 
 
 class Refit(Answer):
@@ -157,6 +167,6 @@ class Summary(Answer):
     )
     neighbour: Chosen | None = Field(
         description="The simplest configuration whose mean valid_loss is at most one standard error of the winner "
-        "above the winner's; it may be the winner itself."
+        "above the winner's; it may be the winner itself. The error is over replicates, of a single one over its folds."
     )
     remark: str | None = Field(description="Why there is no winner, or no neighbour.")

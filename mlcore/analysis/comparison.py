@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Final
 
+from mlcore.analysis.evidence import Outcome
 from mlcore.analysis.permutation import SignFlips, sign_flips
 from mlcore.analysis.power import pairs_needed
 from mlcore.analysis.statistics import Estimate, estimate
-from mlcore.analysis.summary import Outcome, Result
+from mlcore.analysis.summary import Result
 from mlcore.spec import parse_run_spec
 from mlcore.stack import source_of
 

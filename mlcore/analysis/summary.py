@@ -9,27 +9,31 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby, pairwise
-from typing import Any, Final, Literal
+from typing import Any, Final
 from uuid import UUID
 
+from mlcore.analysis import evidence
+from mlcore.analysis.evidence import Evidence, Outcome
 from mlcore.analysis.statistics import Estimate, estimate
 from mlcore.initialization import CLASSES, PIXELS
 from mlcore.spec import RunSpec, parse_run_spec
 
-Outcome = Literal["queued", "running", "succeeded", "failed", "diverged", "cancelled"]
-OUTCOMES: Final[tuple[Outcome, ...]] = ("queued", "running", "succeeded", "failed", "diverged", "cancelled")
 CHOSEN_BY: Final = "valid_loss"
 MOST_TRAIN: Final = 100_000  # examples of synthetic data that a spec may ask for
 
 
 @dataclass(frozen=True)
 class Result:
-    """A run: who it is, its resolved spec, how it stands, and the last value of each metric once it has ended."""
+    """A run: who it is, its resolved spec, how it stands, the last value of each metric once it has ended.
+
+    `evidence` is what a diagnosis needs; None where none is wanted, and for a run that neither succeeded nor diverged.
+    """
 
     run: UUID
     spec: Mapping[str, Any]
     outcome: Outcome
     metrics: Mapping[str, float]
+    evidence: Evidence | None = None
 
 
 @dataclass(frozen=True)
@@ -51,10 +55,26 @@ class Configuration:
     replicates: int
     """How many have succeeded."""
     samples: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    fold_variances: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    """Per metric and replicate the variance over its folds; nothing without folds."""
+    evidence: Sequence[Evidence] = ()
+    """For its diagnosis: that of each replicate of which all runs have some, the mean over its folds."""
 
     def estimate(self, metric: str) -> Estimate:
         """Estimate the mean of a metric over the replicates that have succeeded."""
         return estimate(self.samples.get(metric, ()))
+
+    def fold_std(self, metric: str) -> float | None:
+        """Return the standard deviation over the folds of a replicate, of all replicates together; None without."""
+        variance = estimate(self.fold_variances.get(metric, ())).mean
+        return None if variance is None else math.sqrt(variance)
+
+    def error_of_choice(self) -> float | None:
+        """Return the standard error that choosing goes by: over replicates or, of a single one, over its folds."""
+        error, over_folds = self.estimate(CHOSEN_BY).standard_error, self.fold_std(CHOSEN_BY)
+        if error is None and over_folds is not None:
+            return over_folds / math.sqrt(self.first.spec["folds"])
+        return error
 
 
 def configurations(results: Iterable[Result], varied: Sequence[str]) -> Iterator[Configuration]:
@@ -67,21 +87,25 @@ def configurations(results: Iterable[Result], varied: Sequence[str]) -> Iterator
 def _configuration(position: int, values: dict[str, Any], members: Iterable[Result]) -> Configuration:
     outcomes: Counter[Outcome] = Counter()
     samples: dict[str, list[float]] = {}
+    variances: dict[str, list[float]] = {}
+    examined: list[Evidence] = []
     replicates, first = 0, None
     for _, folds_ in groupby(members, lambda result: (result.spec["seed"], result.spec["data_seed"])):
         folds = list(folds_)
         first = first or folds[0]
         outcomes.update(fold.outcome for fold in folds)
+        known = [fold.evidence for fold in folds if fold.evidence is not None]
+        if len(known) == len(folds):
+            examined.append(evidence.mean(known, folds=True))
         if all(fold.outcome == "succeeded" for fold in folds):
             replicates += 1
             for name in folds[0].metrics:
-                samples.setdefault(name, []).append(_mean_over_folds(folds, name))
+                by_fold = [fold.metrics.get(name, math.nan) for fold in folds]
+                samples.setdefault(name, []).append(sum(value / len(folds) for value in by_fold))
+                if len(folds) > 1:
+                    variances.setdefault(name, []).append((estimate(by_fold).std or 0.0) ** 2)
     assert first is not None  # noqa: S101  groupby yields no empty groups
-    return Configuration(position, values, first, outcomes, replicates, samples)
-
-
-def _mean_over_folds(folds: Sequence[Result], name: str) -> float:
-    return sum(fold.metrics.get(name, math.nan) / len(folds) for fold in folds)
+    return Configuration(position, values, first, outcomes, replicates, samples, variances, examined)
 
 
 @dataclass(frozen=True)
@@ -95,6 +119,8 @@ class Candidate:
     mean: float
     """What it is ranked by."""
     estimate: Estimate
+    error: float | None
+    """The standard error of that."""
     complexity: tuple[float, ...]
 
 
@@ -103,7 +129,8 @@ class Choice:
     """The configuration with the lowest mean validation loss, and the simplest one that is as good within its error.
 
     `neighbour` is the one-standard-error rule's (Breiman et al. 1984): the simplest whose mean is at most one standard
-    error of the winner above the winner's; it may be the winner. None where a single replicate tells no error.
+    error of the winner above the winner's; it may be the winner. The error is over replicates, of a single one over its
+    folds (which share training examples, so it is too small); None where there are neither.
     """
 
     winner: Candidate
@@ -121,7 +148,9 @@ def candidate(configuration: Configuration) -> Candidate | None:
     if lost or said.mean is None:
         return None
     first = configuration.first
-    return Candidate(configuration.position, configuration.values, first.run, said.mean, said, complexity(first.spec))
+    error = configuration.error_of_choice()
+    place, values = configuration.position, configuration.values
+    return Candidate(place, values, first.run, said.mean, said, error, complexity(first.spec))
 
 
 def choose(candidates: Iterable[Candidate | None]) -> Choice | None:
@@ -130,7 +159,7 @@ def choose(candidates: Iterable[Candidate | None]) -> Choice | None:
     if not listed:
         return None
     winner = min(listed, key=lambda one: one.mean)
-    error = winner.estimate.standard_error
+    error = winner.error
     if error is None:
         return Choice(winner, None)
     as_good = [one for one in listed if one.mean <= winner.mean + error]

@@ -11,9 +11,11 @@ import pytest
 from fastapi.testclient import TestClient
 from safetensors.numpy import load
 
+from mlcore.spec import parse_run_spec
 from store.status import Status
 from store.tables import CheckpointChunk
 from tests.api.service import Service
+from tests.mlcore import trainings
 
 CUBIC = {"layers.0.weight": np.array([[5.0, 1.2, -3.4, 5.6]])}
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -138,6 +140,7 @@ def test_learned_weights_stand_beside_the_true_ones(service: Service) -> None:
     assert (found["bias"], found["true_bias"]) == (None, None)
     assert found["weight_l2_norm"] == pytest.approx(60**0.5)
     assert found["weight_l1_norm"] == 14
+    assert found["largest_absolute_weight"] == 5
     assert found["near_zero"] == {"count": 1, "threshold": 0.001}
     assert (found["checkpoint"], found["epoch"]) == ("last", 2)
     assert service.get(f"/v1/runs/{run_id}/weights", checkpoint="best")["epoch"] == 1
@@ -157,6 +160,27 @@ def test_what_counts_as_near_zero_grows_with_the_penalty(service: Service) -> No
     found = service.get(f"/v1/runs/{service.trained(spec, tensors)}/weights")
     assert found["near_zero"] == {"count": 2, "threshold": 0.06}
     assert (found["bias"], found["true_bias"], found["true_weights"]) == (None, 0.05, [0.01] * 3)
+
+
+def test_l1_leaves_few_weights_and_l2_spreads_them(service: Service) -> None:
+    """The book's sentence on penalties, 4.5: l1 concentrates weights on few features, l2 spreads them evenly."""
+
+    def trained(penalty: str) -> dict[str, Any]:
+        spec = {"variant": "linear", "weight_decay": 0.03, "penalty": penalty, "learning_rate": 0.01, "epochs": 2000}
+        learned = trainings.training([parse_run_spec(spec)])
+        for _ in learned:
+            pass
+        tensors = {name: tensor.numpy() for name, tensor in learned.weights(0).items()}
+        found: dict[str, Any] = service.get(f"/v1/runs/{service.trained(spec, tensors)}/weights")
+        return found
+
+    l1, l2 = trained("l1"), trained("l2")
+    assert l1["near_zero"]["threshold"] == l2["near_zero"]["threshold"] == 0.001
+    assert l1["near_zero"]["count"] > 0.9 * 200 > 0.1 * 200 > l2["near_zero"]["count"]
+    spread = [np.linalg.norm(one["weights"]) / one["weight_l1_norm"] for one in (l1, l2)]
+    assert spread[0] > 2 * spread[1], "the same total lies in fewer weights"
+    for one in (l1, l2):
+        assert one["largest_absolute_weight"] == max(map(abs, one["weights"]))
 
 
 def test_an_mlp_has_no_weights_to_list(service: Service) -> None:

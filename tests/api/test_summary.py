@@ -72,6 +72,28 @@ def test_folds_are_averaged_before_any_interval(service: Service) -> None:
     assert one["metrics"]["valid_loss"]["n"] == 2
     assert one["metrics"]["valid_loss"]["mean"] == pytest.approx(1.02 + 0.05)
     assert one["metrics"]["valid_loss"]["std"] == pytest.approx(np.std([0, 0.1], ddof=1))
+    assert one["metrics"]["valid_loss"]["fold_std"] == pytest.approx(np.std(np.arange(5) / 100, ddof=1))
+
+
+def test_a_single_replicate_has_its_folds_for_an_error(service: Service) -> None:
+    """5-fold cross-validation as in the book: 4.4, and the one-standard-error rule over its folds."""
+    spec = {"variant": "polynomial", "epochs": 2}
+    losses = {1: [5.0] * 5, 3: [1.1, 1.3, 0.9, 1.2, 1.0], 9: [1.0, 1.4, 0.8, 1.2, 1.0]}
+    experiment = service.submit(spec, grid={"degree": [1, 3, 9]}, folds=5)
+    service.train(lambda run: {"valid_loss": [losses[run["degree"]][run["fold"]]], "test_loss": [1.0]})
+    found = summary_of(service, experiment)
+    said = found["configurations"][2]["metrics"]["valid_loss"]
+    assert (said["n"], said["std"]) == (1, None)
+    assert (said["mean"], said["fold_std"]) == (pytest.approx(1.08), pytest.approx(np.std(losses[9], ddof=1)))
+    assert (found["winner"]["values"], found["neighbour"]["values"]) == ({"degree": 9}, {"degree": 3})
+    assert found["remark"] is None
+    refit = found["neighbour"]["refit"]
+    assert {name: refit["spec"][name] for name in ("n_train", "folds", "fold")} == {
+        "n_train": 100,
+        "folds": None,
+        "fold": None,
+    }
+    assert service.client.post("/v1/experiments", json=refit).json()["runs"]["total"] == 1
 
 
 def test_one_replicate_has_no_interval(service: Service) -> None:
@@ -165,7 +187,9 @@ def test_the_table_has_all_configurations(service: Service) -> None:
     in_json = summary_of(service, experiment)["configurations"]
     for row, one in zip(rows, in_json, strict=True):
         for metric, said in one["metrics"].items():
-            assert {name: float(row[f"{metric}_{name}"]) for name in said} == said
+            assert {name: row[f"{metric}_{name}"] for name in said} == {
+                name: "" if value is None else str(value) for name, value in said.items()
+            }
         assert row["weight_l1_norm_mean"] == ""
 
 

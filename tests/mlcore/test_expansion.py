@@ -49,6 +49,12 @@ def test_defaults_that_hang_on_a_varied_field_follow_it() -> None:
     assert [run.model_dump()["dropout"] for run in mlps] == [[], [0.0], [0.0, 0.0]]
 
 
+def test_one_fold_can_be_trained_alone_as_its_resolved_spec_says() -> None:
+    alone = runs_of(folds=5)[2]
+    assert (alone.folds, alone.fold) == (5, 2)
+    assert runs_of(spec=alone.model_dump(mode="json")) == [alone]
+
+
 def test_resolved_runs_survive_json() -> None:
     for run in runs_of(grid={"weight_decay": [0, 3]}, seeds=2, folds=3):
         assert parse_run_spec(json.loads(json.dumps(run.model_dump(mode="json")))) == run
@@ -74,6 +80,11 @@ def test_resolved_runs_survive_json() -> None:
         ({"grid": {"learning_rate": [i / 1e6 for i in range(1, 1001)]}, "seeds": 1000}, "", "1000000 runs"),
         ({"grid": {"n_train": [20, 2]}, "folds": 3}, "/folds", "2 training examples for 3 folds"),
         ({"spec": {"variant": "linear", "n_valid": 5}, "folds": 3}, "/folds", "leave n_valid out"),
+        (
+            {"spec": {"variant": "linear", "folds": 3, "fold": 1}, "folds": 3},
+            "/spec/fold",
+            "one fold here, or all there",
+        ),
         ({"grid": {"n_inputs": [10, 10_000], "n_train": [100_000, 5]}}, "/grid", "must be at most 20000000"),
     ],
 )

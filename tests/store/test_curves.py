@@ -63,6 +63,24 @@ def test_after_epoch_cuts_through_a_segment(database: Database) -> None:
     np.testing.assert_allclose(curve.series["train_loss"], 1 / curve.epochs)
 
 
+def test_the_ends_of_many_curves_are_each_what_reading_one_gives(database: Database) -> None:
+    submit(database, 3)
+    held = claim(database)
+    for first, last in ((1, 6), (7, 9), (10, 12)):
+        store_epochs(database, held, first, last)
+    after = {held.runs[0].run_id: 7, held.runs[1].run_id: 0, held.runs[2].run_id: 12, new_id(): 0}
+    with database.read() as session:
+        tails = curves.tails(session, after)
+        assert set(tails) == {held.runs[0].run_id, held.runs[1].run_id}
+        for run_id, tail in tails.items():
+            whole = curves.read(session, run_id, after[run_id])
+            assert tail.epochs.tolist() == whole.epochs.tolist()
+            assert {name: values.tolist() for name, values in tail.series.items()} == {
+                name: values.tolist() for name, values in whole.series.items()
+            }
+        assert curves.tails(session, {}) == {}
+
+
 @pytest.mark.parametrize(
     ("epochs", "values"),
     [([1, 2], [0.0]), ([0, 1], [0.0, 0.0]), ([2, 1], [0.0, 0.0]), ([1, 1], [0.0, 0.0]), ([[1]], [[0.0]])],

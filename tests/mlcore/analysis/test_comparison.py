@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from mlcore.analysis.comparison import Pair, Replicate, compare, pair, replicates
-from mlcore.analysis.summary import Outcome, Result
+from mlcore.analysis.evidence import Outcome
+from mlcore.analysis.summary import Result
 from mlcore.expansion import expand
 from mlcore.spec import ExperimentSpec
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mlcore.analysis.evidence import Outcome
 from mlcore.analysis.summary import (
     Choice,
-    Outcome,
     Result,
     candidate,
     choose,

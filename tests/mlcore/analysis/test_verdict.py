@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from mlcore.analysis.comparison import Pair, Pairs, Replicate, compare
+from mlcore.analysis.evidence import Outcome
 from mlcore.analysis.permutation import sign_flips
-from mlcore.analysis.summary import Outcome
 from mlcore.analysis.verdict import remarks, verdict
 
 
