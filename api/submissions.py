@@ -9,8 +9,6 @@ from mlcore.expansion import expand
 from mlcore.grouping import stack_seconds, stacks
 from mlcore.lazy import Lazy
 from mlcore.spec import RunSpec
-from store import workers
-from store.engine import Database
 from store.experiments import NewJob
 
 MOST_SPECS = 100
@@ -59,9 +57,3 @@ class Plan:
 def queue_of(submission: ExperimentRequest) -> str:
     """The queue of its jobs: a worker with a GPU serves both, so `auto` waits where every worker looks."""
     return "gpu" if submission.device == "gpu" else "cpu"
-
-
-def live_workers(database: Database, queue: str, within_seconds: float) -> int:
-    """How many workers take jobs from the queue."""
-    with database.read() as session:
-        return sum(queue in worker.queues for worker in workers.live(session, within_seconds))

@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
 
 from store import runs
@@ -23,6 +23,9 @@ from store.tables import Experiment, Job, Json, Run
 
 ROWS_AT_ONCE = 1000
 """A sweep is stored so many rows at a time: what is made of them is not held for all of 100,000."""
+
+# Built once: that takes as long as executing it.
+_BY_ID = select(Experiment).where(Experiment.id == bindparam("experiment_id"))
 
 
 @dataclass(frozen=True)
@@ -61,32 +64,32 @@ def create(
     if not jobs or not all(job.specs for job in jobs):
         raise ValueError("an experiment needs at least one job, and every job at least one run")
     numbers = _numbers(jobs)
-    now, experiment_id = read_clock(session), new_id()
-    session.execute(
-        insert(Experiment).values(
-            id=experiment_id,
-            owner=owner,
-            name=name,
-            tags=dict(tags or {}),
-            note=note,
-            request=dict(request),
-            variant=jobs[0].specs[0]["variant"],
-            code_version=code_version,
-            priority=priority,
-            ephemeral=ephemeral,
-            status=Status.QUEUED,
-            queued=len(numbers),
-            total_epochs=sum(len(job.specs) * job.specs[0]["epochs"] for job in jobs),
-            seq=1,
-            created_at=now,
-        )
+    now = read_clock(session)
+    experiment = Experiment(
+        id=new_id(),
+        owner=owner,
+        name=name,
+        tags=dict(tags or {}),
+        note=note,
+        request=dict(request),
+        variant=jobs[0].specs[0]["variant"],
+        code_version=code_version,
+        priority=priority,
+        ephemeral=ephemeral,
+        status=Status.QUEUED,
+        queued=len(numbers),
+        total_epochs=sum(len(job.specs) * job.specs[0]["epochs"] for job in jobs),
+        seq=1,
+        created_at=now,
     )
-    shared = {"experiment_id": experiment_id, "owner": owner, "status": Status.QUEUED, "created_at": now}
+    session.add(experiment)
+    session.flush()
+    shared = {"experiment_id": experiment.id, "owner": owner, "status": Status.QUEUED, "created_at": now}
     job_ids = [new_id() for _ in jobs]
     _insert_jobs(session, {**shared, "priority": priority}, job_ids, jobs)
     _insert_runs(session, shared, job_ids, jobs, numbers)
-    write_events(session, experiment_id, 1, [Note(STATUS_CHANGED, "submitted", status=Status.QUEUED)])
-    return get(session, experiment_id)
+    write_events(session, experiment.id, 1, [Note(STATUS_CHANGED, "submitted", status=Status.QUEUED)])
+    return experiment
 
 
 def _numbers(jobs: Sequence[NewJob]) -> list[int]:
@@ -138,9 +141,8 @@ def _insert_batch(session: Session, shared: dict[str, Any], batch: Sequence[tupl
 
 def get(session: Session, experiment_id: UUID, owner: str | None = None) -> Experiment:
     """Return the experiment as it is now; raises NotFound, also when it is not this owner's (None: anybody's)."""
-    query = select(Experiment).where(Experiment.id == experiment_id)
-    found = fresh(session, query if owner is None else query.where(Experiment.owner == owner))
-    if not found:
+    found = fresh(session, _BY_ID, {"experiment_id": experiment_id})
+    if not found or owner not in (None, found[0].owner):
         raise NotFound(f"There is no experiment {experiment_id}.")
     return found[0]
 
