@@ -44,7 +44,7 @@ def released(session: Session, rows: Iterable[Row]) -> Iterator[Row]:
         yield row
 
 
-def chunks(parts: Iterable[bytes], least: int = 64 * 1024) -> Generator[bytes, None, None]:
+def chunks(parts: Iterable[bytes], least: int = 256 * 1024) -> Generator[bytes, None, None]:
     """The same bytes in pieces large enough to be worth sending one by one."""
     waiting: list[bytes] = []
     size = 0

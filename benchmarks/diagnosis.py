@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from mlcore.analysis.diagnosis import Verdict, verdict_of
-from mlcore.analysis.evidence import Evidence, evidence
+from mlcore.analysis.evidence import Evidence, Outcome, evidence
 from mlcore.errors import DatasetError
 from mlcore.spec import RunSpec, parse_run_spec
 from mlcore.training import EpochReport, Training
@@ -106,7 +106,7 @@ def trained(specs: Sequence[RunSpec], root: Path) -> list[Evidence]:
     found = []
     for run, spec in enumerate(specs):
         series = {name: values[run] for name, values in curves.items()}
-        outcome = "diverged" if run in lost else "succeeded"
+        outcome: Outcome = "diverged" if run in lost else "succeeded"
         found.append(evidence(spec, outcome, _summary(epochs, series), epochs, series))
     return found
 

@@ -1,11 +1,13 @@
 """How much memory a worker and the API take: the API before it needs torch, the worker on the largest stacks."""
 
+from collections import deque
 from typing import Any, Final
 
 from benchmarks import harness
 from benchmarks.harness import Bar, Benchmark, Findings, Options, Series
 from benchmarks.images import fetch
 from benchmarks.service import Service, serving
+from benchmarks.sweeps import request_of
 
 Json = dict[str, Any]
 
@@ -24,6 +26,8 @@ def measure(options: Options, findings: Findings) -> None:
                 experiment = service.submit(request)
                 service.wait(experiment["id"], 0.05)
                 findings.add(f"worker_{name}", service.worker_peak_mib())
+            _take_and_answer_largest(options, service)
+            findings.add("api_largest", service.api_peak_mib())
 
 
 def _use_all_but_torch(service: Service) -> None:
@@ -40,6 +44,16 @@ def _use_all_but_torch(service: Service) -> None:
         f"/v1/runs/{run['id']}/checkpoints",
     ):
         service.get(path)
+
+
+def _take_and_answer_largest(options: Options, service: Service) -> None:
+    """Post the largest sweep there may be, and read all its curves in both formats."""
+    experiment = service.submit(request_of(options.pick(100_000, 1_000)))
+    service.wait(experiment["id"], 0.2)
+    for form in ("json", "csv"):
+        with service.http.stream("GET", f"/v1/experiments/{experiment['id']}/curves?format={form}") as answer:
+            answer.raise_for_status()
+            deque(answer.iter_bytes(), maxlen=0)
 
 
 def requests(options: Options) -> dict[str, Json]:
@@ -63,6 +77,9 @@ BENCHMARK: Final = Benchmark(
     measure=measure,
     series={
         "api": Series("the API after submits, lists, runs, curves and checkpoints, before it needs torch", "MiB"),
+        "api_largest": Series(
+            "most memory of the API, a POST of 100,000 runs and all their curves as JSON and CSV included", "MiB"
+        ),
         "worker_polynomial": Series("most memory of a worker process: 1,000 polynomial runs as one stack", "MiB"),
         "worker_mlp": Series("most memory of a worker process: then one MLP", "MiB"),
         "worker_stack": Series(
@@ -71,6 +88,7 @@ BENCHMARK: Final = Benchmark(
     },
     bars=[
         Bar("The API stays under 150 MiB before it needs torch", "api", at_most=150, largest=True),
+        Bar("The API stays under 150 MiB with a sweep of 100,000 runs", "api_largest", at_most=150, largest=True),
         Bar("A worker stays under 1 GiB (stack of 16 MLPs)", "worker_stack", at_most=1024, largest=True),
     ],
     repeats=3,

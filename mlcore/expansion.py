@@ -3,13 +3,14 @@
 Torch-free. A sweep is refused here, with a pointer to what is wrong, before anything is stored.
 """
 
-from collections.abc import Iterator
-from itertools import product
+from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 from pydantic import ValidationError
 
 from mlcore.errors import NotExpandable
+from mlcore.lazy import Lazy
 from mlcore.spec import LARGEST_SEED, ExperimentSpec, RunSpec, parse_run_spec
 
 MOST_RUNS = 100_000
@@ -17,26 +18,33 @@ MOST_RUNS_WITH_BEST = 100
 """Of larger experiments only the last weights are kept, where the spec does not say what to keep."""
 
 
-def expand(experiment: ExperimentSpec) -> list[RunSpec]:
+def expand(experiment: ExperimentSpec) -> Sequence[RunSpec]:
     """Return the experiment's runs, the last axis fastest: grid fields as posted, then data seeds, seeds and folds.
 
-    With more than MOST_RUNS_WITH_BEST runs, `keep_checkpoints` is `last` unless the experiment sets it. Raises
-    NotExpandable for a grid that names an unknown field, a value that its field does not take, runs that are
-    equal and more than MOST_RUNS of them.
+    Each is made when it is looked at: all of them at once would take 400 MB. With more than MOST_RUNS_WITH_BEST runs,
+    `keep_checkpoints` is `last` unless the experiment sets it. Raises NotExpandable for a grid that names an unknown
+    field, a value that its field does not take, runs that are equal and more than MOST_RUNS of them.
     """
     grid = _grid(experiment)
     seeds = _axis(experiment, "seed", grid.pop("seed", None), experiment.seeds)
     data_seeds = _axis(experiment, "data_seed", grid.pop("data_seed", None), experiment.data_seeds)
-    folds = _folds(experiment)
-    count = _count(grid, len(seeds) * len(data_seeds) * len(folds))
+    held_out = _held_out(experiment)
+    axes: dict[str, Sequence[Any]] = {**grid, "data_seed": data_seeds, "seed": seeds, "fold": held_out}
+    count = _count(axes)
     kept = {"keep_checkpoints": "last"} if count > MOST_RUNS_WITH_BEST else {}
-    points = list(_points(experiment, grid, kept))
-    _check_distinct(points)
-    _check_folds(experiment, points)
-    return [
-        point.model_copy(update={"data_seed": data_seed, "seed": seed, **fold})
-        for point, data_seed, seed, fold in product(points, data_seeds, seeds, folds)
-    ]
+    posted = kept | _posted(experiment)
+    _check_values(experiment, posted, grid)
+    posted["folds"] = experiment.folds or experiment.spec.folds
+    fastest_first = [(field, axis, len(axis)) for field, axis in reversed(axes.items())]
+
+    def run(number: int) -> RunSpec:
+        values = {}
+        for field, axis, size in fastest_first:
+            number, place = divmod(number, size)
+            values[field] = axis[place]
+        return _point(experiment, posted, values)
+
+    return Lazy(count, run)
 
 
 def _grid(experiment: ExperimentSpec) -> dict[str, list[Any]]:
@@ -67,9 +75,7 @@ def _axis(
         raise NotExpandable(f"/grid/{field}", f"{field}s are given too: name them in one of the two places")
     if gridded is not None:
         posted = _posted(experiment)
-        named = [
-            getattr(_point(experiment, posted, {field: (number, one)}), field) for number, one in enumerate(gridded)
-        ]
+        named = [getattr(_point(experiment, posted, {field: one}), field) for one in gridded]
         if len(set(named)) < len(named):
             raise NotExpandable(f"/grid/{field}", "names a seed twice, which would train the same run twice")
         return named
@@ -81,71 +87,76 @@ def _axis(
     return list(range(own, own + count))
 
 
-def _folds(experiment: ExperimentSpec) -> list[dict[str, int | None]]:
+def _held_out(experiment: ExperimentSpec) -> Sequence[int | None]:
     """Return which fold each run holds out: all of the experiment's, else the one its spec names, if any."""
-    spec = experiment.spec
     if experiment.folds is None:
-        return [{"folds": spec.folds, "fold": spec.fold}]
-    if spec.fold is not None:
+        return [experiment.spec.fold]
+    if experiment.spec.fold is not None:
         raise NotExpandable("/spec/fold", "folds are given beside the spec too: name one fold here, or all there")
-    return [{"folds": experiment.folds, "fold": fold} for fold in range(experiment.folds)]
+    return range(experiment.folds)
 
 
-def _count(grid: dict[str, list[Any]], repeats: int) -> int:
-    runs = repeats
-    for values in grid.values():
-        runs *= len(values)
+def _count(axes: dict[str, Sequence[Any]]) -> int:
+    runs = prod(len(axis) for axis in axes.values())
     if runs > MOST_RUNS:
         raise NotExpandable("", f"stands for {runs} runs; an experiment may have {MOST_RUNS}")
     return runs
 
 
-def _points(experiment: ExperimentSpec, grid: dict[str, list[Any]], kept: dict[str, Any]) -> Iterator[RunSpec]:
-    posted = kept | _posted(experiment)
-    for values in product(*(list(enumerate(values)) for values in grid.values())):
-        yield _point(experiment, posted, dict(zip(grid, values, strict=True)))
+def _check_values(experiment: ExperimentSpec, posted: dict[str, Any], grid: dict[str, list[Any]]) -> None:
+    """Refuse what is wrong with any one value of the grid; the other fields have their first."""
+    first = {field: axis[0] for field, axis in grid.items()}
+    _check_folds(experiment, _point(experiment, posted, first))
+    for field, axis in grid.items():
+        seen: dict[Any, int] = {}
+        for number, value in enumerate(axis):
+            point = _point(experiment, posted, first | {field: value})
+            _check_folds(experiment, point)
+            resolved = getattr(point, field)
+            same = seen.setdefault(tuple(resolved) if isinstance(resolved, list) else resolved, number)
+            if same != number:
+                detail = f"values {same} and {number} of {field} make the same run; name each value once"
+                raise NotExpandable("/grid", detail)
 
 
 def _posted(experiment: ExperimentSpec) -> dict[str, Any]:
-    """Return the spec as it was posted, without defaults: those that hang on varied fields have to follow them."""
-    return {**experiment.spec.model_dump(exclude_unset=True), "variant": experiment.spec.variant}
+    """Return the spec as it was posted, without defaults: those that hang on varied fields have to follow them.
+
+    Except for lists, which never do, and which pydantic would copy with care for every run.
+    """
+    spec = experiment.spec
+    lists = {name: field.default for name, field in type(spec).model_fields.items() if isinstance(field.default, list)}
+    return {**lists, **spec.model_dump(exclude_unset=True), "variant": spec.variant}
 
 
-def _point(experiment: ExperimentSpec, posted: dict[str, Any], values: dict[str, tuple[int, Any]]) -> RunSpec:
+def _point(experiment: ExperimentSpec, posted: dict[str, Any], values: dict[str, Any]) -> RunSpec:
     try:
-        return parse_run_spec(posted | {field: value for field, (_, value) in values.items()})
+        return parse_run_spec(posted | values)
     except ValidationError as error:
         raise _named(error, experiment, values) from error
 
 
-def _named(error: ValidationError, experiment: ExperimentSpec, values: dict[str, tuple[int, Any]]) -> NotExpandable:
+def _named(error: ValidationError, experiment: ExperimentSpec, values: dict[str, Any]) -> NotExpandable:
     problem = next(one for one in error.errors() if one["type"] != "default_factory_not_called")
-    field = next((str(part) for part in problem["loc"] if part in values), None)
+    posted = {"weight_decay" if name == "lambda" else name: name for name in experiment.grid}
     detail = problem["msg"].removeprefix("Value error, ")
+    field = next((str(part) for part in problem["loc"] if part in values), None)
     if field is not None:
-        name = field if field in experiment.grid else "lambda"
-        return NotExpandable(_pointer("grid", name, values[field][0]), detail)
+        name = posted[field]
+        number = next(place for place, value in enumerate(experiment.grid[name]) if value is values[field])
+        return NotExpandable(_pointer("grid", name, number), detail)
     place = "/".join(str(part) for part in problem["loc"][1:])
-    point = ", ".join(f"{name} {value!r}" for name, (_, value) in values.items())
+    point = ", ".join(f"{name} {value!r}" for name, value in values.items() if name in posted)
     return NotExpandable("/grid", f"the point {point} does not fit the spec: {place} {detail}".replace("  ", " "))
 
 
-def _check_distinct(points: list[RunSpec]) -> None:
-    seen: dict[str, int] = {}
-    for number, point in enumerate(points):
-        first = seen.setdefault(point.model_dump_json(), number)
-        if first != number:
-            raise NotExpandable("/grid", f"points {first} and {number} are the same run; name each value once")
-
-
-def _check_folds(experiment: ExperimentSpec, points: list[RunSpec]) -> None:
+def _check_folds(experiment: ExperimentSpec, point: RunSpec) -> None:
     if experiment.folds is None:
         return
-    for point in points:
-        if point.n_valid:
-            raise NotExpandable("/folds", "the held-out fold is the validation set; leave n_valid out")
-        if point.n_train < experiment.folds:
-            raise NotExpandable("/folds", f"there are {point.n_train} training examples for {experiment.folds} folds")
+    if point.n_valid:
+        raise NotExpandable("/folds", "the held-out fold is the validation set; leave n_valid out")
+    if point.n_train < experiment.folds:
+        raise NotExpandable("/folds", f"there are {point.n_train} training examples for {experiment.folds} folds")
 
 
 def _pointer(*parts: str | int) -> str:

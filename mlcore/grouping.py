@@ -4,12 +4,16 @@ A stack is one job: it occupies one worker, holds its tensors at once, and is wh
 MOST_BYTES of tensors and about MOST_SECONDS an epoch.
 """
 
-from collections.abc import Hashable, Sequence
+from array import array
+from collections.abc import Hashable, Iterable, Sequence
+from hashlib import blake2b
 from itertools import pairwise
 from math import ceil
 
+import numpy as np
+
 from mlcore.initialization import layer_sizes
-from mlcore.spec import MlpSpec, RunSpec
+from mlcore.spec import MlpSpec, PolynomialSpec, RunSpec
 from mlcore.stack import data_of, shape_of
 
 MOST_BYTES = 512 * 2**20
@@ -25,22 +29,49 @@ COPIES_OF_WEIGHTS = 4  # live, best, before the epoch, and on their way to stora
 COPIES_OF_ACTIVATIONS = 6
 
 
-def stacks(specs: Sequence[RunSpec]) -> list[list[int]]:
-    """Group runs into stacks, each a list of positions in `specs`; runs that share data and seed stay neighbours."""
-    by_shape: dict[Hashable, list[int]] = {}
+def stacks(specs: Iterable[RunSpec]) -> list[list[int]]:
+    """Group runs into stacks, each a list of positions in `specs`; runs that share data and seed stay neighbours.
+
+    The specs are looked at once, and few are held.
+    """
+    alone: list[list[int]] = []
+    shapes: dict[Hashable, int] = {}
+    datasets: dict[bytes, int] = {}
+    heaviest: list[RunSpec] = []
+    rows = array("q")
     for number, spec in enumerate(specs):
-        by_shape.setdefault(shape_of(spec), []).append(number)
-    return [stack for members in by_shape.values() for stack in _split(specs, members)]
+        if spec.implementation == "concise":  # torch.nn trains one run at a time
+            alone.append([number])
+            continue
+        shape = shapes.setdefault(shape_of(spec), len(shapes))
+        data = datasets.setdefault(_digest((shape, data_of(spec))), len(datasets))
+        rows.extend((shape, data, spec.seed, number))
+        if shape == len(heaviest):
+            heaviest.append(spec)
+        elif _width(spec) > _width(heaviest[shape]):
+            heaviest[shape] = spec
+    table = np.frombuffer(rows, np.int64).reshape(-1, 4)
+    ordered = table[np.lexsort(table.T[::-1]), 3].tolist()
+    ends = np.bincount(table[:, 0]).cumsum().tolist()
+    members = (ordered[start:stop] for start, stop in pairwise([0, *ends]))
+    return [stack for runs, spec in zip(members, heaviest, strict=True) for stack in _split(runs, spec)] + alone
 
 
-def _split(specs: Sequence[RunSpec], members: list[int]) -> list[list[int]]:
-    data = {key: number for number, key in enumerate(dict.fromkeys(data_of(specs[member]) for member in members))}
-    ordered = sorted(members, key=lambda member: (data[data_of(specs[member])], specs[member].seed, member))
-    heaviest = max(members, key=lambda member: bytes_of(specs[member]))
-    weight = max(bytes_of(specs[heaviest]) / MOST_BYTES, run_seconds(specs[heaviest]) / MOST_SECONDS)
-    parts = min(len(ordered), ceil(weight * len(ordered)))
-    bounds = [round(part * len(ordered) / parts) for part in range(parts + 1)]
-    return [ordered[start:stop] for start, stop in pairwise(bounds)]
+def _digest(key: Hashable) -> bytes:
+    """Return what takes the place of a key that a sweep can have very many of, in a fifth of the memory."""
+    return blake2b(repr(key).encode(), digest_size=16).digest()
+
+
+def _width(spec: RunSpec) -> int:
+    """Return the inputs of a run, in which alone runs of one shape can differ in weight."""
+    return spec.degree if isinstance(spec, PolynomialSpec) else 0
+
+
+def _split(members: list[int], heaviest: RunSpec) -> list[list[int]]:
+    weight = max(bytes_of(heaviest) / MOST_BYTES, run_seconds(heaviest) / MOST_SECONDS)
+    parts = min(len(members), ceil(weight * len(members)))
+    bounds = [round(part * len(members) / parts) for part in range(parts + 1)]
+    return [members[start:stop] for start, stop in pairwise(bounds)]
 
 
 def threads(specs: Sequence[RunSpec], available: int) -> int:
@@ -69,8 +100,7 @@ def run_seconds(spec: RunSpec) -> float:
     return operations / rate
 
 
-def stack_seconds(specs: Sequence[RunSpec]) -> float:
-    """Estimate the whole training of a stack."""
-    spec = specs[0]
+def stack_seconds(spec: RunSpec, runs: int) -> float:
+    """Estimate the whole training of a stack of so many runs like this one."""
     steps = ceil(spec.n_train / spec.batch_size)
-    return spec.epochs * (steps * STEP_SECONDS + len(specs) * run_seconds(spec))
+    return spec.epochs * (steps * STEP_SECONDS + runs * run_seconds(spec))

@@ -1,11 +1,12 @@
 """Submitting experiments, reading them, cancelling them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
 
 from store import runs
@@ -18,15 +19,22 @@ from store.identifiers import new_id
 from store.paging import NO_FILTERS, Filters, Page, PageKey, read_page
 from store.statements import change, fresh
 from store.status import FINAL, Status
-from store.tables import Experiment, Job, Run
+from store.tables import Experiment, Job, Json, Run
+
+ROWS_AT_ONCE = 1000
+"""A sweep is stored so many rows at a time: what is made of them is not held for all of 100,000."""
+
+# Built once: that takes as long as executing it.
+_BY_ID = select(Experiment).where(Experiment.id == bindparam("experiment_id"))
 
 
 @dataclass(frozen=True)
 class NewJob:
     """A stack to be trained together: its queue, and the resolved spec of each run in the order of the columns.
 
-    A spec holds at least `variant` and `epochs`; `seed`, `data_seed` and `fold` get columns of their own when there.
-    `numbers` are the runs' places in the experiment, from 0, when grouping into stacks has changed their order.
+    A spec holds at least `variant` and `epochs`, which all of a stack share; `seed`, `data_seed` and `fold` get columns
+    of their own when there. `numbers` are the runs' places in the experiment, from 0, when grouping into stacks has
+    changed their order. Jobs and specs are looked at one after the other: they may be made as it goes (mlcore.lazy).
     """
 
     queue: str
@@ -53,36 +61,35 @@ def create(
     first. Raises ValueError when there is no run, or a job without one (nobody would ever end it), and when the runs'
     numbers are not 0, 1, … each once.
     """
-    specs = [spec for job in jobs for spec in job.specs]
-    if not specs or any(not job.specs for job in jobs):
+    if not jobs or not all(job.specs for job in jobs):
         raise ValueError("an experiment needs at least one job, and every job at least one run")
     numbers = _numbers(jobs)
-    now, experiment_id = read_clock(session), new_id()
-    session.execute(
-        insert(Experiment).values(
-            id=experiment_id,
-            owner=owner,
-            name=name,
-            tags=dict(tags or {}),
-            note=note,
-            request=dict(request),
-            variant=specs[numbers.index(0)]["variant"],
-            code_version=code_version,
-            priority=priority,
-            ephemeral=ephemeral,
-            status=Status.QUEUED,
-            queued=len(specs),
-            total_epochs=sum(spec["epochs"] for spec in specs),
-            seq=1,
-            created_at=now,
-        )
+    now = read_clock(session)
+    experiment = Experiment(
+        id=new_id(),
+        owner=owner,
+        name=name,
+        tags=dict(tags or {}),
+        note=note,
+        request=dict(request),
+        variant=jobs[0].specs[0]["variant"],
+        code_version=code_version,
+        priority=priority,
+        ephemeral=ephemeral,
+        status=Status.QUEUED,
+        queued=len(numbers),
+        total_epochs=sum(len(job.specs) * job.specs[0]["epochs"] for job in jobs),
+        seq=1,
+        created_at=now,
     )
-    shared = {"experiment_id": experiment_id, "owner": owner, "status": Status.QUEUED, "created_at": now}
+    session.add(experiment)
+    session.flush()
+    shared = {"experiment_id": experiment.id, "owner": owner, "status": Status.QUEUED, "created_at": now}
     job_ids = [new_id() for _ in jobs]
     _insert_jobs(session, {**shared, "priority": priority}, job_ids, jobs)
     _insert_runs(session, shared, job_ids, jobs, numbers)
-    write_events(session, experiment_id, 1, [Note(STATUS_CHANGED, "submitted", status=Status.QUEUED)])
-    return get(session, experiment_id)
+    write_events(session, experiment.id, 1, [Note(STATUS_CHANGED, "submitted", status=Status.QUEUED)])
+    return experiment
 
 
 def _numbers(jobs: Sequence[NewJob]) -> list[int]:
@@ -96,19 +103,32 @@ def _numbers(jobs: Sequence[NewJob]) -> list[int]:
 
 
 def _insert_jobs(session: Session, shared: dict[str, Any], job_ids: Sequence[UUID], jobs: Sequence[NewJob]) -> None:
-    columns = {"id": job_ids, "queue": [job.queue for job in jobs]}
-    insert_columns(session, Job, {**shared, "fence": 0, "claims": 0, "crashes": 0}, columns)
+    for start in range(0, len(jobs), ROWS_AT_ONCE):
+        batch = slice(start, start + ROWS_AT_ONCE)
+        columns = {"id": job_ids[batch], "queue": [job.queue for job in jobs[batch]]}
+        insert_columns(session, Job, {**shared, "fence": 0, "claims": 0, "crashes": 0}, columns)
 
 
 def _insert_runs(
-    session: Session, shared: dict[str, Any], job_ids: Sequence[UUID], jobs: Sequence[NewJob], numbers: Sequence[int]
+    session: Session, shared: dict[str, Any], job_ids: Sequence[UUID], jobs: Sequence[NewJob], numbers: Iterable[int]
 ) -> None:
-    specs = [spec for job in jobs for spec in job.specs]
-    columns = {
+    placed = (
+        (job_id, column, spec)
+        for job_id, job in zip(job_ids, jobs, strict=True)
+        for column, spec in enumerate(job.specs)
+    )
+    rows = ((number, *row) for number, row in zip(numbers, placed, strict=True))
+    while batch := list(islice(rows, ROWS_AT_ONCE)):
+        _insert_batch(session, shared, batch)
+
+
+def _insert_batch(session: Session, shared: dict[str, Any], batch: Sequence[tuple[int, UUID, int, Json]]) -> None:
+    numbers, job_ids, columns, specs = zip(*batch, strict=True)
+    own = {
         "id": [new_id() for _ in specs],
-        "job_id": [job_id for job_id, job in zip(job_ids, jobs, strict=True) for _ in job.specs],
+        "job_id": job_ids,
         "number": numbers,
-        "stack_index": [column for job in jobs for column in range(len(job.specs))],
+        "stack_index": columns,
         "variant": [spec["variant"] for spec in specs],
         "spec": specs,
         "seed": [spec.get("seed") for spec in specs],
@@ -116,14 +136,13 @@ def _insert_runs(
         "fold": [spec.get("fold") for spec in specs],
         "epochs": [spec["epochs"] for spec in specs],
     }
-    insert_columns(session, Run, {**shared, "cancel_requested": False, "epochs_done": 0}, columns)
+    insert_columns(session, Run, {**shared, "cancel_requested": False, "epochs_done": 0}, own)
 
 
 def get(session: Session, experiment_id: UUID, owner: str | None = None) -> Experiment:
     """Return the experiment as it is now; raises NotFound, also when it is not this owner's (None: anybody's)."""
-    query = select(Experiment).where(Experiment.id == experiment_id)
-    found = fresh(session, query if owner is None else query.where(Experiment.owner == owner))
-    if not found:
+    found = fresh(session, _BY_ID, {"experiment_id": experiment_id})
+    if not found or owner not in (None, found[0].owner):
         raise NotFound(f"There is no experiment {experiment_id}.")
     return found[0]
 

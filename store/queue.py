@@ -1,25 +1,31 @@
 """Where an experiment stands in the queue, and why it waits."""
 
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, case, func, literal, select, tuple_
-from sqlalchemy.orm import Session
+from sqlalchemy import Select, bindparam, func, select, tuple_
+from sqlalchemy.orm import Session, aliased
 
 from store import workers
 from store.claiming import running_by_owner
-from store.statements import fresh
 from store.status import Status
 from store.tables import Job
 
 
 @dataclass(frozen=True)
 class QueuePlace:
-    """The place of a queued job: position 1 is claimed next. `reason` says why it cannot be claimed at all."""
+    """The place of a queued job: position 1 is claimed next. `workers` live ones take jobs from its queue."""
 
     queue: str
     position: int
-    reason: str | None
+    workers: int
+
+    @property
+    def reason(self) -> str | None:
+        """Why it cannot be claimed at all."""
+        return None if self.workers else f"No live worker takes jobs from the queue {self.queue}."
 
 
 def place(session: Session, experiment_id: UUID, *, worker_seconds: float = 15) -> QueuePlace | None:
@@ -28,28 +34,31 @@ def place(session: Session, experiment_id: UUID, *, worker_seconds: float = 15) 
     The position counts the jobs of its queue that a claim would take before it now. A worker that was not heard of for
     `worker_seconds` is not counted on.
     """
-    mine = select(Job).where(Job.experiment_id == experiment_id, Job.status == Status.QUEUED)
-    best = fresh(session, mine.order_by(Job.priority.desc(), Job.created_at, Job.id).limit(1))
-    if not best:
+    found = session.execute(_place(), {"experiment_id": experiment_id}).one_or_none()
+    if found is None:
         return None
-    ahead = session.execute(_ahead_of(best[0], _running_jobs(session))).scalar_one()
-    return QueuePlace(best[0].queue, ahead + 1, _why_nobody_comes(session, best[0].queue, worker_seconds))
+    return QueuePlace(found.queue, found.ahead + 1, workers.count_live(session, found.queue, worker_seconds))
 
 
-def _running_jobs(session: Session) -> dict[str, int]:
+@cache  # building the expression takes several times as long as executing it
+def _place() -> Select[*tuple[Any, ...]]:
     running = running_by_owner()
-    return dict(session.execute(select(running.c.owner, running.c.jobs)).all())
-
-
-def _ahead_of(job: Job, running: dict[str, int]) -> Select[int]:
-    busy = case(running, value=Job.owner, else_=0) if running else literal(0)
-    mine = (running.get(job.owner, 0), job.created_at, job.id)
-    before = (Job.priority == job.priority) & (tuple_(busy, Job.created_at, Job.id) < mine)
-    waiting = select(func.count()).select_from(Job).where(Job.status == Status.QUEUED, Job.queue == job.queue)
-    return waiting.where((Job.priority > job.priority) | before)
-
-
-def _why_nobody_comes(session: Session, queue: str, worker_seconds: float) -> str | None:
-    if any(queue in worker.queues for worker in workers.live(session, worker_seconds)):
-        return None
-    return f"No live worker takes jobs from the queue {queue}."
+    mine = (
+        select(Job.queue, Job.priority, Job.created_at, Job.id, func.coalesce(running.c.jobs, 0).label("busy"))
+        .outerjoin(running, running.c.owner == Job.owner)
+        .where(Job.experiment_id == bindparam("experiment_id"), Job.status == Status.QUEUED)
+        .order_by(Job.priority.desc(), Job.created_at, Job.id)
+        .limit(1)
+        .cte("mine")
+    )
+    other, others = aliased(Job), running_by_owner()
+    place_of_other = tuple_(func.coalesce(others.c.jobs, 0), other.created_at, other.id)
+    before = (other.priority == mine.c.priority) & (place_of_other < tuple_(mine.c.busy, mine.c.created_at, mine.c.id))
+    ahead = (
+        select(func.count())
+        .select_from(other)
+        .outerjoin(others, others.c.owner == other.owner)
+        .where(other.status == Status.QUEUED, other.queue == mine.c.queue)
+        .where((other.priority > mine.c.priority) | before)
+    )
+    return select(mine.c.queue, ahead.scalar_subquery().label("ahead"))

@@ -5,13 +5,14 @@ from dataclasses import dataclass, fields
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnExpressionArgument, select, update
+from sqlalchemy import ColumnExpressionArgument, Select, bindparam, select, update
 from sqlalchemy.orm import Session
 
+from store.clock import database_now
 from store.errors import AlreadyFinal, NotFound
 from store.filtering import narrowed
 from store.history import CANCEL_REQUESTED, Note, record
-from store.paging import NO_FILTERS, Filters, Page, PageKey, by_number, read_page
+from store.paging import NO_FILTERS, AnyRow, Filters, Page, PageKey, by_number, read_page
 from store.statements import change, fresh
 from store.status import FINAL, Status
 from store.tables import Experiment, Job, Run
@@ -19,6 +20,11 @@ from store.transitions import CANCELLED_ON_REQUEST, Held, end_job_if_done, end_r
 from store.transitions import Outcome as Outcome
 
 RESULTS_AT_ONCE = 1000
+
+# Built once: that takes as long as executing them.
+_BY_ID = select(Run).where(Run.id == bindparam("run_id"))
+_WITH_JOB = _BY_ID.add_columns(Job, database_now()).join(Job, Job.id == Run.job_id)
+_WITH_NAME = _BY_ID.add_columns(Experiment.name).join(Experiment, Experiment.id == Run.experiment_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +45,28 @@ class RunResult:
 
 def get(session: Session, run_id: UUID, owner: str | None = None) -> Run:
     """Return the run as it is now; raises NotFound, also when it is not this owner's (None: anybody's)."""
-    query = select(Run).where(Run.id == run_id)
-    found = fresh(session, query if owner is None else query.where(Run.owner == owner))
-    if not found:
+    run: Run = _one(session, _BY_ID, run_id, owner)[0]
+    return run
+
+
+def get_with_job(session: Session, run_id: UUID, owner: str | None = None) -> tuple[Run, Job, float]:
+    """Return the run, its job and the database's time; raises NotFound as `get` does."""
+    run, job, now = _one(session, _WITH_JOB, run_id, owner)
+    return run, job, now
+
+
+def get_with_name(session: Session, run_id: UUID, owner: str | None = None) -> tuple[Run, str | None]:
+    """Return the run and its experiment's name; raises NotFound as `get` does."""
+    run, name = _one(session, _WITH_NAME, run_id, owner)
+    return run, name
+
+
+def _one(session: Session, query: Select[*tuple[Any, ...]], run_id: UUID, owner: str | None) -> AnyRow:
+    options = {"populate_existing": True}
+    row = session.execute(query, {"run_id": run_id}, execution_options=options).one_or_none()
+    if row is None or owner not in (None, row.Run.owner):
         raise NotFound(f"There is no run {run_id}.")
-    return found[0]
+    return row
 
 
 def of_job(session: Session, job_id: UUID) -> list[Run]:

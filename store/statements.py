@@ -21,9 +21,9 @@ def count_changed(session: Session, statement: Update) -> int:
     return result.rowcount if isinstance(result, CursorResult) else 0
 
 
-def fresh(session: Session, query: Select[T]) -> list[T]:
+def fresh(session: Session, query: Select[T], parameters: Mapping[str, object] | None = None) -> list[T]:
     """Return the query's objects as the database has them now, even those the session has read before."""
-    return list(session.scalars(query, execution_options={"populate_existing": True}))
+    return list(session.scalars(query, parameters, execution_options={"populate_existing": True}))
 
 
 def finite(value: Any) -> Any:  # noqa: ANN401  any JSON value

@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import case, delete, insert, select, update
+from sqlalchemy import bindparam, case, delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from store.clock import database_now, read_clock
 from store.statements import change, fresh
 from store.tables import Worker
+
+_QUEUES_OF_LIVE = select(Worker.queues).where(Worker.heartbeat_at >= database_now() - bindparam("within_seconds"))
 
 
 def heartbeat(
@@ -35,6 +37,12 @@ def live(session: Session, within_seconds: float) -> list[Worker]:
     """Return the workers heard of in the last so many seconds, by name."""
     recent = Worker.heartbeat_at >= database_now() - within_seconds
     return fresh(session, select(Worker).where(recent).order_by(Worker.name))
+
+
+def count_live(session: Session, queue: str, within_seconds: float) -> int:
+    """Return how many workers, heard of in the last so many seconds, take jobs from the queue."""
+    found = session.scalars(_QUEUES_OF_LIVE, {"within_seconds": within_seconds})
+    return sum(queue in queues for queues in found)
 
 
 def forget(session: Session, name: str) -> None:

@@ -11,12 +11,13 @@ from api.negotiation import conditional, etag_of
 from api.responses import NOT_MODIFIED, problems
 from api.schemas import common, experiments, runs
 from api.strict_json import StrictRoute
-from api.submissions import Plan, live_workers, queue_of
+from api.submissions import Plan, queue_of
 from api.version import VERSION
 from store import experiments as stored
 from store import runs as stored_runs
 from store.clock import read_clock
 from store.queue import place
+from store.workers import count_live
 
 router = APIRouter(prefix="/v1/experiments", tags=["experiments"], route_class=StrictRoute)
 
@@ -55,23 +56,24 @@ def create_experiment(
     A grid, seeds, data seeds and folds make it a sweep of up to 100,000 runs; runs of one shape train together, as one
     job. The answer comes at once; follow `Location` until `status` is succeeded, failed or cancelled.
     """
-    queue = queue_of(submission)
-    live = live_workers(database, queue, settings.worker_seen_seconds)
+    plan, queue = Plan.of(submission), queue_of(submission)
     if query.validate_only:
-        return _json(Plan.of(submission).validation(live), 200)
-    jobs = Plan.of(submission).jobs(queue)
+        with database.read() as session:
+            live = count_live(session, queue, settings.worker_seen_seconds)
+        return _json(plan.validation(live), 200)
     with database.write() as session:
         made = stored.create(
             session,
             request=posted,
             owner=owner,
-            jobs=jobs,
+            jobs=plan.jobs(queue),
             code_version=VERSION,
             **submission.model_dump(include={"name", "tags", "note", "priority", "ephemeral"}),
         )
         waiting = place(session, made.id, worker_seconds=settings.worker_seen_seconds)
-        answer = experiments.full(made, read_clock(session), waiting)
-    for _ in range(min(len(jobs), max(live, 1))):  # a hint is enough for a worker to go on until nothing is left
+    answer = experiments.full(made, made.created_at, waiting)
+    workers = waiting.workers if waiting else 0
+    for _ in range(min(len(plan.stacks), max(workers, 1))):  # a hint is enough for one to go on until nothing is left
         publisher.publish(queue)
     return _json(answer, 202, {"Location": answer.links.self, "Retry-After": POLL_SECONDS})
 
@@ -105,7 +107,7 @@ def get_experiment(
     """Look at an experiment: what was asked for, how far it is, and while it waits, why."""
     with database.read() as session:
         found = stored.get(session, experiment_id, owner)
-        waiting = place(session, experiment_id, worker_seconds=settings.worker_seen_seconds)
+        waiting = place(session, experiment_id, worker_seconds=settings.worker_seen_seconds) if found.queued else None
         answer = common.dump(experiments.full(found, read_clock(session), waiting))
     return conditional(request, etag_of(answer), lambda: answer, "application/json")
 

@@ -54,8 +54,7 @@ def get_run_curves(
 ) -> Response:
     """The learning curves of a run, also while it trains, as numbers or as a picture."""
     with database.read() as session:
-        run = runs.get(session, run_id, owner)
-        name = experiments.get(session, run.experiment_id).name
+        run, name = runs.get_with_name(session, run_id, owner)
         curve = curves.read(session, run_id, query.after_epoch)
     spec = parse_run_spec(run.spec)
     label, facts = labels.describe(spec), labels.facts(spec) + labels.ENDED.get(run.status, "")

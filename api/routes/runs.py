@@ -12,7 +12,6 @@ from api.responses import NOT_MODIFIED, problems
 from api.schemas import common, runs
 from api.strict_json import StrictRoute
 from store import curves as stored_curves
-from store import jobs
 from store import runs as stored
 from store.clock import read_clock
 
@@ -43,12 +42,12 @@ def list_runs(
 def get_run(run_id: UUID, request: Request, database: DatabaseOf, owner: Owner) -> Response:
     """Look at a run: its spec with every default filled in, how far it is, its metrics, and its diagnosis."""
     with database.read() as session:
-        run = stored.get(session, run_id, owner)
+        run, job, now = stored.get_with_job(session, run_id, owner)
         metrics = run.summary
         if metrics is None:
             metrics = curves.metrics(stored_curves.read(session, run_id))
         said = diagnoses.of_run(session, run, metrics)
-        answer = common.dump(runs.full(run, jobs.get(session, run.job_id), metrics, said, read_clock(session)))
+    answer = common.dump(runs.full(run, job, metrics, said, now))
     return conditional(request, etag_of(answer), lambda: answer, "application/json")
 
 

@@ -1,6 +1,7 @@
 """An experiment expands into runs, or says what is wrong where."""
 
 import json
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from mlcore.stack import shape_of
 
 
 def runs_of(**experiment: Any) -> list[Any]:
-    return expand(ExperimentSpec.model_validate({"spec": {"variant": "linear"}, **experiment}))
+    return list(expand(ExperimentSpec.model_validate({"spec": {"variant": "linear"}, **experiment})))
 
 
 def test_a_spec_alone_is_one_run() -> None:
@@ -108,10 +109,39 @@ def test_many_runs_keep_their_last_weights_only_unless_asked(experiment: dict[st
 
 
 def test_a_hundred_thousand_runs_are_not_too_many() -> None:
-    runs = runs_of(grid={"learning_rate": [i / 1e5 for i in range(1, 101)]}, seeds=1000)
+    grid = {"learning_rate": [i / 1e5 for i in range(1, 101)]}
+    runs = expand(ExperimentSpec.model_validate({"spec": {"variant": "linear"}, "grid": grid, "seeds": 1000}))
     assert len(runs) == 100_000
     grouped = stacks(runs)
     assert sorted(number for stack in grouped for number in stack) == list(range(100_000))
+
+
+@given(st.data())
+def test_a_run_is_the_same_wherever_one_looks(data: st.DataObject) -> None:
+    experiment = {"spec": {"variant": "polynomial"}, "grid": {"degree": [1, 4], "lambda": [0, 1, 2]}, "data_seeds": 2}
+    runs = expand(ExperimentSpec.model_validate({**experiment, "seeds": [3, 1], "folds": 2}))
+    listed = list(runs)
+    number = data.draw(st.integers(-len(runs), len(runs) - 1))
+    assert runs[number] == listed[number]
+    assert runs[:number] == listed[:number]
+    with pytest.raises(IndexError):
+        runs[len(runs)]
+
+
+@pytest.mark.parametrize(
+    "many", [{"data_seeds": 10_000}, {"grid": {"learning_rate": [i / 1e5 for i in range(1, 101)]}, "seeds": 100}]
+)
+@pytest.mark.parametrize("implementation", ["scratch", "concise"])
+def test_a_sweep_is_expanded_and_grouped_without_holding_its_specs(many: dict[str, Any], implementation: str) -> None:
+    experiment = {"spec": {"variant": "linear", "implementation": implementation}, **many}
+    tracemalloc.start()
+    try:
+        grouped = stacks(expand(ExperimentSpec.model_validate(experiment)))
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert sum(map(len, grouped)) == 10_000
+    assert most < 10_000 * 400  # bytes; the specs themselves would take ten times as much
 
 
 @given(n=st.integers(2, 300), folds=st.integers(2, 20), data_seed=st.integers(0, 5))

@@ -1,5 +1,6 @@
 """K-fold cross-validation (d2l 4.4) of every variant in both implementations: which examples are held out of what."""
 
+from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ LOSS = {"mlp": "cross_entropy", "polynomial": "mse", "linear": "mse"}
 IMPLEMENTATIONS = ["scratch", "concise"]
 
 
-def folds_of(name: str, **changes: Any) -> list[RunSpec]:
+def folds_of(name: str, **changes: Any) -> Sequence[RunSpec]:
     spec = SMALL[name] | {"n_train": N_TRAIN, "n_test": 20, "epochs": 2} | changes
     return expand(ExperimentSpec.model_validate({"spec": spec, "folds": FOLDS}))
 

@@ -69,7 +69,7 @@ def test_a_queue_that_nobody_serves_is_the_reason(database: Database) -> None:
     assert "gpu" in found.reason
     with database.write() as session:
         workers.heartbeat(session, name="slot-2", pid=2, hostname="h", queues=["gpu", "cpu"], device="cuda", threads=1)
-    assert place(database, submitted.id) == QueuePlace("gpu", 1, None)
+    assert place(database, submitted.id) == QueuePlace("gpu", 1, 1)
     with database.read() as session:
         gone = queue.place(session, submitted.id, worker_seconds=-1)
     assert gone is not None

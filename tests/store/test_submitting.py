@@ -52,11 +52,6 @@ def test_runs_without_numbers_are_numbered_through_the_jobs(database: Database) 
     ]
 
 
-def test_the_experiments_variant_is_that_of_its_first_run(database: Database) -> None:
-    grouped = NewJob("cpu", [spec(1, variant="mlp"), spec(0)], [1, 0])
-    assert create(database, grouped).variant == SPEC["variant"]
-
-
 @pytest.mark.parametrize("numbers", [[0, 0], [1, 2], [-1, 0], [0], [0, 1, 2]])
 def test_numbers_that_are_not_each_once_are_refused(database: Database, numbers: list[int]) -> None:
     with pytest.raises(ValueError, match="each once"):
@@ -64,18 +59,26 @@ def test_numbers_that_are_not_each_once_are_refused(database: Database, numbers:
 
 
 def test_columns_of_a_run_come_from_its_spec(database: Database) -> None:
-    specs = [spec(0, seed=2**40, data_seed=7, fold=3), spec(1, epochs=25, fold=None), {"variant": "mlp", "epochs": 1}]
-    submitted = create(database, NewJob("gpu", specs))
+    stacks = [
+        [spec(0, seed=2**40, data_seed=7, fold=3), spec(1, fold=None)],
+        [spec(2, epochs=25), spec(3, epochs=25)],
+        [{"variant": "mlp", "epochs": 1}],
+    ]
+    submitted = create(database, *[NewJob("gpu", specs) for specs in stacks])
     found = stored(database, submitted)
     assert [(run.variant, run.epochs, run.seed, run.data_seed, run.fold) for run in found] == [
         ("polynomial", 10, 2**40, 7, 3),
+        ("polynomial", 10, 0, 0, None),
+        ("polynomial", 25, 0, 0, None),
         ("polynomial", 25, 0, 0, None),
         ("mlp", 1, None, None, None),
     ]
-    assert submitted.total_epochs == 36
+    assert (submitted.variant, submitted.total_epochs) == ("polynomial", 71)
     with database.read() as session:
-        (job,) = session.scalars(select(Job))
-    assert (job.queue, job.status, job.fence, job.claims, job.crashes) == ("gpu", Status.QUEUED, 0, 0, 0)
+        jobs = session.scalars(select(Job)).all()
+    assert [(job.queue, job.status, job.fence, job.claims, job.crashes) for job in jobs] == [
+        ("gpu", Status.QUEUED, 0, 0, 0)
+    ] * 3
 
 
 def test_a_sweep_of_many_stacks_is_whole(database: Database) -> None:
