@@ -23,10 +23,10 @@ class Plan:
     stacks: list[list[int]]
 
     @classmethod
-    def of(cls, submission: ExperimentRequest) -> Self:
-        """Expand and group a request; raises NotExpandable."""
+    def of(cls, submission: ExperimentRequest, workers: int) -> Self:
+        """Expand a request and group it for so many workers; raises NotExpandable."""
         specs = expand(submission)
-        return cls(specs, stacks(specs))
+        return cls(specs, stacks(specs, workers))
 
     def jobs(self, queue: str) -> Sequence[NewJob]:
         """A job per stack; jobs and their specs are made when they are looked at."""

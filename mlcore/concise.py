@@ -66,9 +66,7 @@ class ConciseNetwork:
 
     def train_epoch(self, part: Part, epoch: int) -> Generator[None, None, Measured | None]:
         """Take a step of SGD for each batch of the epoch's order."""
-        order = torch.from_numpy(batch_orders([self._spec.seed], range(epoch, epoch + 1), len(part))[0, 0]).to(
-            self._device
-        )
+        ((order,),) = batch_orders([self._spec.seed], range(epoch, epoch + 1), len(part))
         rows = part.rows[0][torch.from_numpy(order).to(self._device)]
         random_numbers = _RandomNumbers(int(stream(self._spec.seed, "mask", epoch).integers(2**63)))
         losses, right = 0.0, 0

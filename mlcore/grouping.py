@@ -19,20 +19,22 @@ from mlcore.stack import data_of, shape_of
 MOST_BYTES = 512 * 2**20
 MOST_SECONDS = 10.0
 
-# Multiplications and additions a second on two CPU cores, as measured: wide products run near the cores' peak, the
-# small ones of regressions are bound by memory and by the number of calls.
+SPREAD_SECONDS = 2.0  # trainings that take longer are cut into a stack for each worker there is
+
+# Multiplications and additions a second on a CPU core, as measured: wide products run near the core's peak, the small
+# ones of regressions are bound by memory and by the number of calls.
 WIDE_RATE = 200e9
-NARROW_RATE = 5e9
+NARROW_RATE = 30e9
 WIDE = 64
-STEP_SECONDS = 60e-6
+STEP_SECONDS = 20e-6
 COPIES_OF_WEIGHTS = 4  # live, best, before the epoch, and on their way to storage
 COPIES_OF_ACTIVATIONS = 6
 
 
-def stacks(specs: Iterable[RunSpec]) -> list[list[int]]:
+def stacks(specs: Iterable[RunSpec], workers: int = 1) -> list[list[int]]:
     """Group runs into stacks, each a list of positions in `specs`; runs that share data and seed stay neighbours.
 
-    The specs are looked at once, and few are held.
+    What takes long is cut into one for each of so many workers at least. The specs are looked at once; few are held.
     """
     alone: list[list[int]] = []
     shapes: dict[Hashable, int] = {}
@@ -54,7 +56,8 @@ def stacks(specs: Iterable[RunSpec]) -> list[list[int]]:
     ordered = table[np.lexsort(table.T[::-1]), 3].tolist()
     ends = np.bincount(table[:, 0]).cumsum().tolist()
     members = (ordered[start:stop] for start, stop in pairwise([0, *ends]))
-    return [stack for runs, spec in zip(members, heaviest, strict=True) for stack in _split(runs, spec)] + alone
+    share = ceil(workers / max(len(heaviest), 1))  # several shapes are several stacks anyway
+    return [stack for runs, spec in zip(members, heaviest, strict=True) for stack in _split(runs, spec, share)] + alone
 
 
 def _digest(key: Hashable) -> bytes:
@@ -67,9 +70,12 @@ def _width(spec: RunSpec) -> int:
     return spec.degree if isinstance(spec, PolynomialSpec) else 0
 
 
-def _split(members: list[int], heaviest: RunSpec) -> list[list[int]]:
+def _split(members: list[int], heaviest: RunSpec, least: int) -> list[list[int]]:
     weight = max(bytes_of(heaviest) / MOST_BYTES, run_seconds(heaviest) / MOST_SECONDS)
-    parts = min(len(members), ceil(weight * len(members)))
+    parts = ceil(weight * len(members))
+    if stack_seconds(heaviest, len(members)) > SPREAD_SECONDS:
+        parts = max(parts, least)
+    parts = min(parts, len(members))
     bounds = [round(part * len(members) / parts) for part in range(parts + 1)]
     return [members[start:stop] for start, stop in pairwise(bounds)]
 

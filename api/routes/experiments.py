@@ -56,10 +56,11 @@ def create_experiment(
     A grid, seeds, data seeds and folds make it a sweep of up to 100,000 runs; runs of one shape train together, as one
     job. The answer comes at once; follow `Location` until `status` is succeeded, failed or cancelled.
     """
-    plan, queue = Plan.of(submission), queue_of(submission)
+    queue = queue_of(submission)
+    with database.read() as session:
+        live = count_live(session, queue, settings.worker_seen_seconds)
+    plan = Plan.of(submission, live)
     if query.validate_only:
-        with database.read() as session:
-            live = count_live(session, queue, settings.worker_seen_seconds)
         return _json(plan.validation(live), 200)
     with database.write() as session:
         made = stored.create(
@@ -72,8 +73,7 @@ def create_experiment(
         )
         waiting = place(session, made.id, worker_seconds=settings.worker_seen_seconds)
     answer = experiments.full(made, made.created_at, waiting)
-    workers = waiting.workers if waiting else 0
-    for _ in range(min(len(plan.stacks), max(workers, 1))):  # a hint is enough for one to go on until nothing is left
+    for _ in range(min(len(plan.stacks), max(live, 1))):  # a hint is enough for one to go on until nothing is left
         publisher.publish(queue)
     return _json(answer, 202, {"Location": answer.links.self, "Retry-After": POLL_SECONDS})
 

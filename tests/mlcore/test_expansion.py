@@ -172,6 +172,16 @@ def test_stacks_have_one_shape_and_stay_small() -> None:
         assert sum(run_seconds(wide[number]) for number in stack) <= MOST_SECONDS
 
 
+def test_what_takes_long_is_spread_over_the_workers() -> None:
+    wide = [MlpSpec(weight_decay=float(number)) for number in range(16)]
+    assert [len(stack) for stack in stacks(wide, workers=4)] == [4, 4, 4, 4]
+    assert len(stacks(wide[:3], workers=4)) == 3
+    two_shapes = [*wide, *(MlpSpec(hidden=[100], seed=seed) for seed in range(16))]
+    assert len(stacks(two_shapes, workers=4)) == 4
+    short = [PolynomialSpec(weight_decay=float(number)) for number in range(16)]
+    assert len(stacks(short, workers=4)) == 1
+
+
 def test_degrees_rates_and_seeds_share_a_stack_and_concise_runs_do_not() -> None:
     grid = {"degree": list(range(20)), "weight_decay": [0, 0.1], "learning_rate": [0.01, 0.02]}
     spec = {"variant": "polynomial"}
