@@ -29,6 +29,7 @@ Errors are problem documents (RFC 9457). With status 422, `errors` points at eve
 """
 TAGS: Final = [
     {"name": "experiments", "description": "Submit experiments, follow them, cancel them."},
+    {"name": "presets", "description": "The chapter's figures and the questions they raise, ready to run."},
     {"name": "runs", "description": "The trainings that experiments consist of."},
     {"name": "results", "description": "What training gave: curves, weights, checkpoints, predictions, comparisons."},
     {"name": "variants", "description": "The models there are, and everything they can be told."},

@@ -158,11 +158,11 @@ def _annotate(axes: "Axes", image: "AxesImage", values: Values, lost: npt.NDArra
         if math.isnan(value):
             said, colour = ("×" if lost[row, column] else "–"), GREY
         else:
-            said, colour = f"{value:.3g}", _legible_on(image.to_rgba(np.array(value)))
+            said, colour = f"{value:.3g}", legible_on(image.to_rgba(np.array(value)))
         axes.text(column, row, said, ha="center", va="center", fontsize=size, color=colour)
 
 
-def _legible_on(rgba: Any) -> str:  # noqa: ANN401  four numbers
+def legible_on(rgba: Any) -> str:  # noqa: ANN401  four numbers
     """Black or white, by how bright the colour below looks (Rec. 709)."""
     red, green, blue = (float(part) for part in rgba[:3])
     return "black" if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.45 else "white"
