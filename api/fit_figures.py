@@ -32,9 +32,9 @@ def _draw(figure: "Figure", title: str, subtitle: str, fit: Fit) -> None:
     for name, part in fit.points.items():
         few = len(part.x) <= FEW_POINTS
         axes.plot(part.x, part.y, linestyle="", markersize=5 if few else 3, label=name, **MARKERS[name])
-    axes.plot(fit.x, fit.true, color="black", linewidth=1.6, linestyle=(0, (4, 2)), label="true polynomial", zorder=3)
     learned = np.where(drawable(fit.learned), fit.learned, np.nan)
-    axes.plot(fit.x, learned, color=COLOURS[1], linewidth=2.2, label="learned", zorder=4)
+    axes.plot(fit.x, learned, color=COLOURS[1], linewidth=2.6, label="learned", zorder=3)
+    axes.plot(fit.x, fit.true, color="black", linewidth=1.2, linestyle=(0, (4, 3)), label="true polynomial", zorder=4)
     _keep_points_in_view(axes, fit)
     axes.set(xlabel="x", ylabel="y")
     axes.spines[["top", "right"]].set_visible(False)

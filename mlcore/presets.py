@@ -88,7 +88,14 @@ DROPOUT: Final[dict[str, Any]] = {
     "init": LINEAR_DEFAULT,  # the book's scratch net is made of torch.nn.Linear and leaves its weights as they start
     "learning_rate": 0.5,
 }
-FEW_IMAGES: Final[dict[str, Any]] = {**DROPOUT, "n_train": 2000, "learning_rate": 0.1, "batch_size": 64, "epochs": 40}
+FEW_IMAGES: Final[dict[str, Any]] = {
+    **DROPOUT,
+    "n_train": 2000,
+    "n_test": 2000,
+    "learning_rate": 0.1,
+    "batch_size": 64,
+    "epochs": 40,
+}
 
 _ALL: Final = (
     Preset(
@@ -102,8 +109,8 @@ _ALL: Final = (
         "hidden-units",
         "4.2",
         "How many hidden units",
-        "More units help at first, then less and less; four are too few to tell ten classes apart.",
-        {"spec": MLP, "grid": {"hidden": [[4], [16], [64], [256]]}, "seeds": 2},
+        "Four units are too few to tell ten classes apart; beyond some dozens more of them help less and less.",
+        {"spec": {**MLP, "n_train": 20_000, "epochs": 15}, "grid": {"hidden": [[4], [16], [64], [256]]}, "seeds": 3},
         "summary?metric=test_accuracy",
     ),
     Preset(
@@ -156,17 +163,17 @@ _ALL: Final = (
         "overfitting-few-points",
         "4.4",
         "Overfitting",
-        "Twenty features and twenty points: the training loss goes on falling while the test loss does not.",
+        "Twenty features and twenty points: the training loss goes on falling, far below the test loss.",
         {"spec": {**POLYNOMIAL, "degree": 19, "n_train": 20, "epochs": 1500}, "data_seeds": 10},
     ),
     Preset(
         "loss-by-degree",
         "4.4",
         "Loss against degree",
-        "Below degree 3 both losses are high; above it only the training loss stays low.",
+        "Below degree 3 both losses are high; above it the training loss stays low and the test loss rises again.",
         {
-            "spec": {**POLYNOMIAL, "n_train": 20, "epochs": 1500, "evaluate_every": 100},
-            "grid": {"degree": list(range(13))},
+            "spec": {**POLYNOMIAL, "epochs": 1500, "evaluate_every": 100},
+            "grid": {"degree": list(range(20))},
             "data_seeds": 20,
         },
         SUMMARY,
@@ -228,7 +235,7 @@ _ALL: Final = (
         "test-error-by-lambda",
         "4.5",
         "Test error against λ",
-        "A little weight decay changes little, the right amount helps much, too much pulls every weight to zero.",
+        "Twenty examples say little of 200 weights: the more λ the better, until weights at zero would do as well.",
         {
             "spec": WEIGHT_DECAY,
             "grid": {"weight_decay": [0, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100]},
@@ -277,8 +284,7 @@ _ALL: Final = (
         "On 2,000 images each of the two helps; together they add little.",
         {
             "spec": FEW_IMAGES,
-            "grid": {"dropout": [[0.0, 0.0], [0.2, 0.5], [0.5, 0.5]], "weight_decay": [0, 0.001, 0.003, 0.01]},
-            "seeds": 2,
+            "grid": {"dropout": [[0.0, 0.0], [0.2, 0.5], [0.5, 0.5]], "weight_decay": [0, 0.001, 0.01]},
         },
         "summary?metric=test_loss",
     ),
