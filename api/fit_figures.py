@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from api.figures import COLOURS, PictureFormat, drawable, entitle, picture
-from mlcore.analysis.polynomial_fit import Fit
+from mlcore.polynomial_fit import Fit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

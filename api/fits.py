@@ -14,7 +14,7 @@ def write(trained: Trained, form: str) -> bytes:
     """The fit in this format; raises Problem 409 for other variants."""
     from safetensors.numpy import load
 
-    from mlcore.analysis.polynomial_fit import fit
+    from mlcore.polynomial_fit import fit
 
     found = fit(trained.polynomial, load(trained.data)["layers.0.weight"].astype("float64").ravel())
     if form != "json":

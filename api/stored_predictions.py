@@ -76,11 +76,16 @@ def _tiles(trained: Trained, query: PredictionQuery, root: Path, items: Sequence
     from mlcore import prediction
 
     pixels = prediction.images(trained.mlp, query.split, [item["index"] for item in items], root)
+    return image_figures.tiles(*trained.titles(_said(query, items)), pixels, items)
+
+
+def _said(query: PredictionQuery, items: Sequence[dict[str, Any]]) -> str:
+    if not items:
+        return f"no {query.split} images to show here"
+    if query.only == "errors":
+        return f"{query.split} images that are taken for another class"
     wrong = sum(item["label"] != item["predicted"] for item in items)
-    said = f"{query.split} images" + ("" if query.only else f", {wrong} of these {len(items)} wrong")
-    if query.only:
-        said = f"{query.split} images taken for another class"
-    return image_figures.tiles(*trained.titles(said), pixels, items)
+    return f"{len(items)} {query.split} images, {wrong} of them wrong"
 
 
 def write_confusion(trained: Trained, query: ConfusionQuery, root: Path, form: str) -> bytes:

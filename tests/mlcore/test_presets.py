@@ -100,4 +100,4 @@ def test_a_preset_is_an_experiment_that_says_what_it_shows(preset: Any) -> None:
 
 
 def test_the_generalisation_error_is_measured_on_a_million_points() -> None:
-    assert max(spec.n_test for spec in expand(PRESETS["generalization-error"].experiment)) == 1_000_000
+    assert max(spec.n_test for spec in expand(PRESETS["generalisation-error"].experiment)) == 1_000_000
