@@ -13,6 +13,7 @@ from api.figures import (
     COLOURS,
     DECADES_FOR_LOG,
     GREY,
+    LARGEST,
     STYLES,
     PictureFormat,
     drawable,
@@ -58,7 +59,8 @@ class Axis:
             return cls(values, np.arange(len(values), dtype=np.float64), is_ordered=False)
         numbers = np.array(list(values.values()), np.float64)
         positive = numbers[numbers > 0]
-        if numbers[0] < 0 or len(positive) < 2 or positive[-1] < RATIO_FOR_LOG * positive[0]:
+        spans_decades = len(positive) > 1 and positive[-1] >= RATIO_FOR_LOG * positive[0]
+        if numbers[0] < 0 or not spans_decades or positive[0] < 1 / LARGEST:
             return cls(values, numbers, is_ordered=True)
         places = np.where(numbers > 0, numbers, positive[0] ** 2 / positive[1])
         return cls(values, places, is_ordered=True, is_log=True)
@@ -141,7 +143,8 @@ def _draw(axes: "Axes", metric: str, axis: Axis, points: Sequence[Point], shift:
     else:
         bars = np.stack([means - low, high - means])
         axes.errorbar(places + shift, means, bars if bars.any() else None, linestyle="", capsize=4, **look)
-    return np.concatenate([means, low, high])
+    seen: Values = np.concatenate([means, low, high])
+    return seen
 
 
 def _seen(metric: str, axis: Axis, points: Sequence[Point]) -> tuple[Values, Values, Values, Values]:
@@ -150,8 +153,8 @@ def _seen(metric: str, axis: Axis, points: Sequence[Point]) -> tuple[Values, Val
     rows = [(at, one.mean, one.low, one.high) for at, one in found if one is not None and one.mean is not None]
     known = np.array(rows, np.float64).reshape(-1, 4)
     known[:, 2:] = np.where(np.isnan(known[:, 2:]), known[:, 1:2], known[:, 2:])
-    places, means, low, high = known[drawable(known).all(1)].T
-    return places, means, low, high
+    seen = known[drawable(known).all(1)]
+    return seen[:, 0], seen[:, 1], seen[:, 2], seen[:, 3]
 
 
 def _scale(axes: "Axes", drawn: Sequence[Values]) -> None:

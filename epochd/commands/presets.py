@@ -21,7 +21,7 @@ def presets(url: Url = HERE) -> None:
         items = _or_exit(client.presets)
     table = Table("section", "preset", "what", "runs", "about", box=None)
     for each in items:
-        about = f"{each['estimated_seconds']:.0f} s"
+        about = f"{max(each['estimated_seconds'], 1):.0f} s"
         table.add_row(each["section"], each["name"], each["title"], f"{each['runs']:,}", about)
     Console(width=None if Console().is_terminal else 120).print(table)
 
