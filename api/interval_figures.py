@@ -100,11 +100,10 @@ def _intervals(
     listed = sorted(points, key=lambda point: axis.place(point.at[0]))
     figure.set_size_inches(7.4 if axis.is_ordered else min(max(3.0 + 0.5 * len(axis.values), 6.4), 12), 4.8)
     axes = figure.subplots()
-    aside = (
-        np.linspace(-1, 1, len(metrics)) * ASIDE if len(metrics) > 1 and not axis.is_ordered else [0.0] * len(metrics)
-    )
+    width = 0.0 if axis.is_ordered or len(metrics) == 1 else ASIDE
+    aside = np.linspace(-width, width, len(metrics))
     drawn = [_draw(axes, metric, axis, listed, shift) for metric, shift in zip(metrics, aside, strict=True)]
-    _scale(axes, [one for one in drawn if one.size])
+    _scale(axes, drawn)
     _ticks(axes, axis)
     axes.set_xlabel("" if field is None else labels.name(field))
     axes.set_ylabel(labels.name(metrics[0].partition("_")[2] if len(metrics) > 1 else metrics[0]))
@@ -120,16 +119,10 @@ def _intervals(
 
 
 def _draw(axes: "Axes", metric: str, axis: Axis, points: Sequence[Point], shift: float) -> Values:
-    """Draw one metric; return what is to be seen of it: rows of mean, lower and upper end."""
-    found = [(axis.place(point.at[0]), point.estimates.get(metric)) for point in points]
-    known = [(place, one.mean, one.low, one.high) for place, one in found if one is not None and one.mean is not None]
-    rows = np.array(
-        [(at, mean, mean if low is None else low, mean if high is None else high) for at, mean, low, high in known]
-    )
-    rows = rows.reshape(-1, 4)
-    places, means, low, high = rows[drawable(rows).all(1)].T
+    """Draw one metric; return what is to be seen of it [3, n]: means, lower and upper ends."""
+    places, means, low, high = _seen(metric, axis, points)
     if not means.size:
-        return means
+        return np.empty((3, 0))
     part = next((name for name in STYLES if metric.startswith(name)), "train")
     look: dict[str, Any] = {
         "label": part if metric.startswith(part) else labels.name(metric),
@@ -143,8 +136,7 @@ def _draw(axes: "Axes", metric: str, axis: Axis, points: Sequence[Point], shift:
     else:
         bars = np.stack([means - low, high - means])
         axes.errorbar(places + shift, means, bars if bars.any() else None, linestyle="", capsize=4, **look)
-    seen: Values = np.concatenate([means, low, high])
-    return seen
+    return np.stack([means, low, high])
 
 
 def _seen(metric: str, axis: Axis, points: Sequence[Point]) -> tuple[Values, Values, Values, Values]:
@@ -153,16 +145,16 @@ def _seen(metric: str, axis: Axis, points: Sequence[Point]) -> tuple[Values, Val
     rows = [(at, one.mean, one.low, one.high) for at, one in found if one is not None and one.mean is not None]
     known = np.array(rows, np.float64).reshape(-1, 4)
     known[:, 2:] = np.where(np.isnan(known[:, 2:]), known[:, 1:2], known[:, 2:])
-    seen = known[drawable(known).all(1)]
+    seen: Values = known[drawable(known).all(1)]
     return seen[:, 0], seen[:, 1], seen[:, 2], seen[:, 3]
 
 
 def _scale(axes: "Axes", drawn: Sequence[Values]) -> None:
     """Make the axis logarithmic where the means span decades; an interval that reaches zero leaves it below."""
-    means = np.concatenate([one[: len(one) // 3] for one in drawn] or [np.empty(0)])
+    means = np.concatenate([np.empty(0), *(one[0] for one in drawn)])
     if not means.size or means.min() <= 0 or math.log10(means.max() / means.min()) <= DECADES_FOR_LOG:
         return
-    ends = np.concatenate(drawn)
+    ends = np.concatenate(drawn, axis=None)
     lowest = max(float(ends[ends > 0].min()), float(means.min()) / BELOW)
     axes.set_yscale("log")
     axes.set_ylim(lowest / 1.5, float(ends.max()) * 1.5)

@@ -2,20 +2,17 @@
 
 from collections.abc import Mapping
 from functools import cache
-from types import MappingProxyType
-from typing import Any, Final
+from typing import Any
 
 from api.schemas.experiments import ExperimentRequest
 from api.submissions import Plan
 from mlcore.presets import PRESETS, Preset
 
-NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
-
-def request_of(preset: Preset, changes: Mapping[str, Any] = NOTHING) -> dict[str, Any]:
+def request_of(preset: Preset, changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The body for POST /v1/experiments, tagged so that the preset's experiments are found again."""
     tags = {"preset": preset.name, "section": preset.section}
-    request = {"name": preset.title, "note": preset.sentence, **preset.request, **changes}
+    request = {"name": preset.title, "note": preset.sentence, **preset.request, **(changes or {})}
     return request | {"tags": {**request.get("tags", {}), **tags}}
 
 

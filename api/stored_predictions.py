@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from api import tables
 from api.axes import refused
@@ -15,6 +16,7 @@ from api.trained import Trained
 from mlcore.data.fashion_mnist import N_CLASSES, NAMES
 from mlcore.spec import MlpSpec
 
+Classes = NDArray[np.int64]
 FORMATS: Final = ("json", "png")
 CONFUSION_FORMATS: Final = ("json", "csv", "png", "svg")
 MOST_TILES: Final = 100
@@ -65,7 +67,8 @@ def _size(trained: Trained, split: Split) -> int:
     return int(sizes[split])
 
 
-def _classes(trained: Trained, split: Split, root: Path) -> Any:  # noqa: ANN401  two arrays, see there
+def _classes(trained: Trained, split: Split, root: Path) -> tuple[Classes, Classes]:
+    """The labels of a split, and what the run makes of it."""
     from mlcore import checkpoint, prediction
 
     return prediction.classes(trained.mlp, checkpoint.weights_from_bytes(trained.data), split, root)

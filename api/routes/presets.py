@@ -39,7 +39,7 @@ def run_preset(
     changes: presets.PresetRun | None = None,
 ) -> Response:
     """Submit a preset, as it is or with the changes in the body, and answer as POST /v1/experiments does."""
-    posted = request_of(_find(preset), changes.model_dump(exclude_unset=True) if changes else {})
+    posted = request_of(_find(preset), changes.model_dump(exclude_unset=True) if changes else None)
     submission = ExperimentRequest.model_validate(posted)
     return create_experiment(submission, SubmitQuery(validate_only=False), posted, database, publisher, settings, owner)
 
