@@ -7,7 +7,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from epochd.client import Client, EpochdError
+from epochd.client import Client
+from epochd.transport import EpochdError
 
 Url = Annotated[str, typer.Option(help="Address of the service.", envvar="EPOCHD_URL")]
 Asked = ParamSpec("Asked")
