@@ -69,7 +69,7 @@ class ConciseNetwork:
         order = torch.from_numpy(batch_orders([self._spec.seed], range(epoch, epoch + 1), len(part))[0, 0]).to(
             self._device
         )
-        rows = part.rows[0][torch.from_numpy(order).to(self._device)]
+        rows = part.rows[0][order]
         random_numbers = _RandomNumbers(int(stream(self._spec.seed, "mask", epoch).integers(2**63)))
         losses, right = 0.0, 0
         self._net.train()
