@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MARKERS: Final[dict[str, dict[str, Any]]] = {
-    "train": {"marker": "o", "color": COLOURS[0]},
+    "train": {"marker": "o", "color": COLOURS[0], "markeredgecolor": "white", "zorder": 5},
     "valid": {"marker": "^", "markerfacecolor": "none", "color": COLOURS[2]},
     "test": {"marker": "o", "markerfacecolor": "none", "color": COLOURS[0]},
 }

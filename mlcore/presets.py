@@ -166,7 +166,7 @@ _ALL: Final = (
         "overfitting-few-points",
         "4.4",
         "Overfitting",
-        "Five points are learned by heart: the training loss vanishes and the test loss stays, on ten data sets.",
+        "Five points are learned by heart: the training loss falls below the noise, and the test loss stays.",
         {
             "spec": {**POLYNOMIAL, "degree": 19, "n_train": 5, "learning_rate": 0.05, "epochs": 3000},
             "data_seeds": 10,
