@@ -10,7 +10,7 @@ from api import openapi, problems
 from api.dependencies import State
 from api.head import HeadAsGet
 from api.request_ids import RequestIds
-from api.routes import compare, concepts, experiments, predictions, queue, results, runs, system, variants
+from api.routes import compare, concepts, experiments, predictions, presets, queue, results, runs, system, variants
 from api.settings import ApiSettings
 from api.version import VERSION
 from store.engine import Database, make_engine
@@ -44,7 +44,18 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
     problems.install(app)
     app.add_middleware(HeadAsGet)
     app.add_middleware(RequestIds)
-    for module in (experiments, runs, results, predictions, compare, variants, concepts, queue, system):
+    for module in (
+        experiments,
+        presets,
+        runs,
+        results,
+        predictions,
+        compare,
+        variants,
+        concepts,
+        queue,
+        system,
+    ):
         app.include_router(module.router)
     openapi.install(app)
     return app

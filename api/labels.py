@@ -12,6 +12,7 @@ NAMES: Final = {
     "n_valid": "validation examples",
     "n_test": "test examples",
     "n_inputs": "inputs",
+    "hidden": "hidden units",
     "noise_std": "noise",
     "init": "initial weights",
     "weight_l2_norm": "‖w‖₂",

@@ -15,10 +15,10 @@ epochd trains the models of the multilayer-perceptron chapter of *Dive into Deep
 regression with weight decay, and multilayer perceptrons with dropout.
 
 1. **Submit**: `POST /v1/experiments` with `{"spec": {"variant": "polynomial"}}`. Every field has a default;
-   `GET /v1/variants` shows them all.
+   `GET /v1/variants` shows them all. Or run a figure of the chapter by name: `POST /v1/presets/{name}:run`.
 2. **Watch**: follow the `Location` of the answer. An experiment has *runs*, one per training; `GET …/runs` lists them.
 3. **Look**: `/v1/runs/{run_id}/curves?format=png` is a picture for a slide, the same without `format` are the numbers;
-   `/weights`, `/checkpoints` and `/predictions` are beside it.
+   `/weights`, `/checkpoints`, `/predictions`, `/fit` and `/confusion-matrix` are beside it.
 4. **Sweep**: add `"grid": {"degree": [1, 3, 19], "lambda": [0, 0.1]}, "data_seeds": 10` to the request, and up to
    100,000 runs train together. `/v1/experiments/{experiment_id}/summary` compares the configurations and says which one
    to choose, `/curves?aggregate=mean,std` shows how they learn.
@@ -29,6 +29,7 @@ Errors are problem documents (RFC 9457). With status 422, `errors` points at eve
 """
 TAGS: Final = [
     {"name": "experiments", "description": "Submit experiments, follow them, cancel them."},
+    {"name": "presets", "description": "The chapter's figures and the questions they raise, ready to run."},
     {"name": "runs", "description": "The trainings that experiments consist of."},
     {"name": "results", "description": "What training gave: curves, weights, checkpoints, predictions, comparisons."},
     {"name": "variants", "description": "The models there are, and everything they can be told."},

@@ -63,8 +63,9 @@ not_for_variant = Kind(
     "not-for-this-variant",
     409,
     "Not for this variant",
-    "The variant of this run has nothing to show here: the learned weights of `polynomial` and `linear` are a few "
-    "numbers with true values beside them, those of an `mlp` are thousands without. Its checkpoints hold them.",
+    "The variant of this run has nothing to show here. `/weights` lists the few numbers of `polynomial` and `linear`, "
+    "with true values beside them; those of an `mlp` are thousands without, and its checkpoints hold them. `/fit` is a "
+    "curve over one x: `polynomial` only. Tiles, errors and a confusion matrix are of images: `mlp` only.",
 )
 too_large = Kind(
     "too-large",

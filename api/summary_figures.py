@@ -1,4 +1,4 @@
-"""A sweep as one picture: a heat-map over two fields of its grid, or values with their intervals along one."""
+"""A sweep as a heat-map over two fields of its grid."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -14,9 +14,7 @@ from api.figures import (
     DECADES_FOR_LOG,
     GREY,
     LARGEST,
-    STYLES,
     PictureFormat,
-    drawable,
     entitle,
     picture,
 )
@@ -32,9 +30,6 @@ Values = npt.NDArray[np.float64]
 MOST_ANNOTATED: Final = 240
 FEW_CELLS: Final = 40
 MOST_TICKS: Final = 24
-MOST_MARKED: Final = 60
-"""Points along an axis that are drawn one by one."""
-ASIDE: Final = 0.1
 LONGEST_TICK: Final = 14
 LOST: Final = "#D9D9D9"
 
@@ -158,11 +153,16 @@ def _annotate(axes: "Axes", image: "AxesImage", values: Values, lost: npt.NDArra
         if math.isnan(value):
             said, colour = ("×" if lost[row, column] else "–"), GREY
         else:
-            said, colour = f"{value:.3g}", _legible_on(image.to_rgba(np.array(value)))
+            said, colour = _three_digits(value), legible_on(image.to_rgba(np.array(value)))
         axes.text(column, row, said, ha="center", va="center", fontsize=size, color=colour)
 
 
-def _legible_on(rgba: Any) -> str:  # noqa: ANN401  four numbers
+def _three_digits(value: float) -> str:
+    """The same digits for all neighbours: 0.860 beside 0.856."""
+    return f"{value:#.3g}".removesuffix(".")
+
+
+def legible_on(rgba: Any) -> str:  # noqa: ANN401  four numbers
     """Black or white, by how bright the colour below looks (Rec. 709)."""
     red, green, blue = (float(part) for part in rgba[:3])
     return "black" if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.45 else "white"
@@ -176,77 +176,3 @@ def _mark(axes: "Axes", cells: Sequence[tuple[int, int]]) -> None:
             axes.add_patch(
                 Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor=colour, linewidth=width, zorder=5)
             )
-
-
-def intervals(
-    title: str,
-    subtitle: str,
-    field: str | None,
-    metrics: Sequence[str],
-    points: Sequence[Point],
-    format: PictureFormat,  # noqa: A002
-) -> bytes:
-    """Draw metrics along one field, each mean with its 95 % confidence interval."""
-    return picture(lambda figure: _intervals(figure, title, subtitle, field, metrics, points), format)
-
-
-def _intervals(
-    figure: "Figure", title: str, subtitle: str, field: str | None, metrics: Sequence[str], points: Sequence[Point]
-) -> None:
-    values = distinct([point.at[0] for point in points])
-    order = {key: place for place, key in enumerate(values)}
-    listed = sorted(points, key=lambda point: order[repr(point.at[0])])
-    figure.set_size_inches(min(max(3.0 + 0.5 * len(values), 6.4), 12), 4.8)
-    axes = figure.subplots()
-    aside = np.linspace(-1, 1, len(metrics)) * ASIDE if len(metrics) > 1 else [0.0]
-    drawn = [_interval(axes, metric, listed, order, shift) for metric, shift in zip(metrics, aside, strict=True)]
-    known = np.concatenate([*drawn, np.empty(0)])
-    if known.size and known.min() > 0 and math.log10(known.max() / known.min()) > DECADES_FOR_LOG:
-        axes.set_yscale("log")
-    label(axes.xaxis, list(values.values()))
-    axes.set_xlim(-0.5, len(values) - 0.5)
-    axes.set_xlabel("" if field is None else labels.name(field))
-    axes.set_ylabel(labels.name(metrics[0].partition("_")[2] if len(metrics) > 1 else metrics[0]))
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(visible=True, axis="y", color="#E5E5E5", linewidth=0.8)
-    axes.set_axisbelow(True)
-    _mark_along(axes, listed, order)
-    if known.size:
-        axes.legend(frameon=False, fontsize=9)
-    else:
-        axes.text(0.5, 0.5, "nothing measured yet", transform=axes.transAxes, ha="center", va="center", color=GREY)
-    entitle(figure, title, subtitle)
-
-
-def _interval(axes: "Axes", metric: str, points: Sequence[Point], order: Mapping[str, int], shift: float) -> Values:
-    """Draw one metric, shifted so that intervals do not hide each other; return what of it is to be seen."""
-    found = [(order[repr(point.at[0])], point.estimates.get(metric)) for point in points]
-    known = [(place, one) for place, one in found if one is not None and one.mean is not None]
-    if not known:
-        return np.empty(0)
-    places = [place for place, _ in known]
-    means = np.array([one.mean for _, one in known], np.float64)
-    half = np.array([0.0 if one.high is None or one.mean is None else one.high - one.mean for _, one in known])
-    part = next((name for name in STYLES if metric.startswith(name)), "train")
-    colour = COLOURS[list(STYLES).index(part)]
-    seen = drawable(means) & drawable(half)
-    axes.errorbar(
-        np.array(places)[seen] + shift,
-        means[seen],
-        yerr=half[seen] if half[seen].any() else None,
-        label=part if metric.startswith(part) else labels.name(metric),
-        color=colour,
-        linestyle=STYLES[part],
-        marker="o" if len(order) <= MOST_MARKED else None,
-        markersize=5,
-        capsize=4 if len(order) <= MOST_MARKED else 0,
-        linewidth=1.8,
-    )
-    return means[seen]
-
-
-def _mark_along(axes: "Axes", points: Sequence[Point], order: Mapping[str, int]) -> None:
-    for point in points:
-        if point.mark is not None:
-            place = order[repr(point.at[0])]
-            axes.axvspan(place - 0.35, place + 0.35, color=COLOURS[4], alpha=0.2, linewidth=0, label=point.mark)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final, cast
 
-from api import labels, summary_figures
+from api import interval_figures, labels, summary_figures
 from api.figures import PictureFormat
 from api.summaries import Asked
 from api.summary_figures import Point, is_better_high
@@ -19,6 +19,8 @@ PARTS: Final = ("train", "valid", "test")
 def draw(asked: Asked, form: str) -> bytes:
     """The picture in this format; raises Problem 422 for axes that are none of the grid's fields."""
     fields = asked.axes.spanning(asked.query.x, asked.query.y)
+    if asked.query.y is None and len(fields) == 2 and len(asked.axes.grid[fields[1]]) == 1:
+        del fields[1]  # a heat-map of one row
     metrics = _metrics(asked, len(fields))
     title, points, replicates = _points(asked, fields, metrics)
     picture = cast("PictureFormat", form)
@@ -27,7 +29,7 @@ def draw(asked: Asked, form: str) -> bytes:
         said = _subtitle(asked, fields, metrics[0], replicates, marked=marked)
         return summary_figures.heat_map(title, said, fields, metrics[0], points, picture)
     said = f"after the last epoch · {_replicates(replicates, with_interval=True)}"
-    return summary_figures.intervals(title, said, fields[0] if fields else None, metrics, points, picture)
+    return interval_figures.intervals(title, said, fields[0] if fields else None, metrics, points, picture)
 
 
 def _metrics(asked: Asked, axes: int) -> list[str]:

@@ -130,6 +130,26 @@ class Client(Transport):
         """Return a picture of a run's curves; `query` as of `curves`."""
         return self._bytes(f"/v1/runs/{run_id}/curves", {**query, "format": kind})
 
+    def fit(self, run_id: Id) -> Json:
+        """Return a polynomial as it was learned and as it is in truth (`learned`, `true` over `x`), and its points."""
+        return self._json("GET", f"/v1/runs/{run_id}/fit", params={"format": "json"})
+
+    def fit_picture(self, run_id: Id, kind: Picture = "png") -> bytes:
+        """Return a picture of a polynomial over its data."""
+        return self._bytes(f"/v1/runs/{run_id}/fit", {"format": kind})
+
+    def confusion_matrix(self, run_id: Id, **query: Query) -> Json:
+        """Return which class an mlp takes for which: `counts`, a row per true class, `accuracy`; `query`: split."""
+        return self._json("GET", f"/v1/runs/{run_id}/confusion-matrix", params={**query, "format": "json"})
+
+    def confusion_picture(self, run_id: Id, kind: Picture = "png", **query: Query) -> bytes:
+        """Return a picture of the confusion matrix."""
+        return self._bytes(f"/v1/runs/{run_id}/confusion-matrix", {**query, "format": kind})
+
+    def tiles(self, run_id: Id, **query: Query) -> bytes:
+        """Return a PNG of an mlp's images with true and predicted names; `query`: split, only="errors", limit."""
+        return self._bytes(f"/v1/runs/{run_id}/predictions", {**query, "format": "png"})
+
     def weights(self, run_id: Id) -> Json:
         """Return the learned weights of a polynomial or linear run, and the true ones beside them."""
         return self._json("GET", f"/v1/runs/{run_id}/weights")
@@ -190,6 +210,15 @@ class Client(Transport):
         return self._json("GET", "/v1/concepts/dropout", params=query)
 
     # The service
+
+    def presets(self) -> list[Json]:
+        """List the figures of the chapter and the questions they raise, each an experiment that `run_preset` runs."""
+        items: list[Json] = self._json("GET", "/v1/presets")["items"]
+        return items
+
+    def run_preset(self, name: str, **changes: object) -> Json:
+        """Submit a preset and return the experiment; `changes` are name, tags, note, device, seeds, data_seeds."""
+        return self._json("POST", f"/v1/presets/{name}:run", json=changes)
 
     def variants(self) -> list[Json]:
         """List what can be trained, with the JSON Schema, defaults and examples of each."""

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mlcore.data import loading
-from mlcore.data.fashion_mnist import NAMES
+from mlcore.data.dataset import Part
+from mlcore.data.fashion_mnist import NAMES, SIDE
 from mlcore.data.synthetic import polynomial_features
 from mlcore.errors import BadInputs
 from mlcore.from_scratch.activations import ACTIVATIONS
@@ -20,9 +21,11 @@ from mlcore.spec import LinearSpec, MlpSpec, PolynomialSpec, RunSpec
 
 LARGEST_PIXEL = 255
 LARGEST_INPUT = 1e6
+EXAMPLES_AT_ONCE = 10_000  # 31 MB of pixels
 
 Item = dict[str, Any]
 Floats = NDArray[np.float64]
+Classes = NDArray[np.int64]
 
 
 def outputs(spec: RunSpec, weights: Parameters, X: Tensor) -> Tensor:
@@ -62,16 +65,13 @@ def predict_split(
 ) -> list[Item]:
     """Predict for stored examples: `split` is train, valid or test, and indices count within it.
 
-    Raises BadInputs for a split or an index that is not there, DatasetError where the data set cannot be used.
+    Raises BadInputs for a split or an index that is not there, DatasetError where the data set is not here to be used.
     """
-    parts = loading.load([spec], data_root).parts()
-    if split not in parts:
-        raise BadInputs("/split", f"this run has no {split} examples; it has {', '.join(parts)}")
-    part = parts[split]
+    part = _part(spec, split, data_root)
     for position, index in enumerate(indices):
         if not 0 <= index < len(part):
             raise BadInputs(f"/indices/{position}", f"{index} is not an index of the {len(part)} {split} examples")
-    X, labels = part.examples(part.rows[0][torch.tensor(indices, dtype=torch.int64)])
+    X, labels = part.examples(_rows(part, indices))
     if isinstance(spec, MlpSpec):
         items = _classified(spec, weights, X, labels)
     else:
@@ -80,6 +80,35 @@ def predict_split(
         if isinstance(spec, PolynomialSpec) and spec.degree:
             items = [{"x": x, **item} for x, item in zip(X[:, 1].tolist(), items, strict=True)]
     return [{"index": index, **item} for index, item in zip(indices, items, strict=True)]
+
+
+def classes(spec: MlpSpec, weights: Parameters, split: str, data_root: Path) -> tuple[Classes, Classes]:
+    """Return the labels [n] of a whole split and what the network predicts [n]; raises as `predict_split`."""
+    part = _part(spec, split, data_root)
+    predicted = []
+    for rows in torch.split(part.rows[0], EXAMPLES_AT_ONCE):
+        X, _ = part.examples(rows)
+        predicted.append(outputs(spec, weights, X).argmax(1))
+    return part.labels[part.rows[0]].numpy(), torch.cat(predicted).numpy()
+
+
+def images(spec: MlpSpec, split: str, indices: Sequence[int], data_root: Path) -> Floats:
+    """Return examples of a split as pictures [n, 28, 28], 0 (black) to 1; raises as `predict_split`."""
+    part = _part(spec, split, data_root)
+    X, _ = part.examples(_rows(part, indices))
+    pixels: Floats = X.reshape(-1, SIDE, SIDE).numpy()
+    return pixels
+
+
+def _part(spec: RunSpec, split: str, data_root: Path) -> Part:
+    parts = loading.load([spec], data_root, fetch=False).parts()  # whoever asks waits: no time for a download
+    if split not in parts:
+        raise BadInputs("/split", f"this run has no {split} examples; it has {', '.join(parts)}")
+    return parts[split]
+
+
+def _rows(part: Part, indices: Sequence[int]) -> Tensor:
+    return part.rows[0][torch.tensor(indices, dtype=torch.int64)]
 
 
 def _classified(spec: MlpSpec, weights: Parameters, X: Tensor, labels: Tensor | None = None) -> list[Item]:

@@ -176,7 +176,7 @@ class Training:
     def _train_epoch(self, data: Dataset, epoch: int, limit: Values) -> Generator[None, None, EpochReport]:
         spec = self.specs[0]
         running = yield from self._network.train_epoch(data.train, epoch)
-        evaluated = epoch % spec.evaluate_every == 0 or epoch == spec.epochs
+        evaluated = epoch % spec.evaluate_every == 0 or epoch in (1, spec.epochs)
         if not evaluated:
             return EpochReport(epoch, evaluated=False)
         metrics = {} if running is None else _named("running", running)

@@ -1,17 +1,20 @@
-"""What a trained model says about inputs."""
+"""What a trained model says about inputs and about its own data."""
 
 from collections.abc import Sequence
-from typing import Any
+from functools import partial
+from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query, Request, Response
 
 from api import checkpoints as kept
+from api import fits, stored_predictions
 from api.dependencies import DatabaseOf, Owner, SettingsOf
-from api.responses import problems
-from api.schemas import results
+from api.responses import NOT_MODIFIED, formats, problems
+from api.schemas import predictions, results
 from api.settings import ApiSettings
 from api.strict_json import StrictRoute
+from api.trained import Trained, answer
 from mlcore.spec import LinearSpec, MlpSpec, PolynomialSpec, parse_run_spec
 from store import runs
 
@@ -45,3 +48,74 @@ def _predict(
     if asked.split is not None and asked.indices is not None:
         return prediction.predict_split(spec, weights, asked.split, asked.indices, settings.data)
     return prediction.predict(spec, weights, asked.inputs or [])
+
+
+@router.get(
+    "/{run_id:uuid}/predictions",
+    response_model=predictions.StoredPredictions,
+    responses={
+        **formats(png="mlp: the images as tiles with true and predicted names, the wrong ones marked."),
+        **NOT_MODIFIED,
+        **problems(404, 406, 409, 422, 503),
+    },
+)
+def list_predictions(
+    run_id: UUID,
+    query: Annotated[predictions.PredictionQuery, Query()],
+    request: Request,
+    database: DatabaseOf,
+    settings: SettingsOf,
+    owner: Owner,
+) -> Response:
+    """What a run's weights make of its own training, validation or test examples, one after the other."""
+    trained = Trained.read(database, run_id, owner, query.checkpoint)
+    write = partial(stored_predictions.write, trained, query, settings.data)
+    return answer(request, query, trained, stored_predictions.FORMATS, write)
+
+
+@router.get(
+    "/{run_id:uuid}/confusion-matrix",
+    response_model=predictions.ConfusionMatrix,
+    responses={
+        **formats(
+            csv="A row per true class, a column per predicted one.",
+            png="The counts; a cell's colour is its share of the true class.",
+            svg="The same, scalable.",
+        ),
+        **NOT_MODIFIED,
+        **problems(404, 406, 409, 422, 503),
+    },
+)
+def get_confusion_matrix(
+    run_id: UUID,
+    query: Annotated[predictions.ConfusionQuery, Query()],
+    request: Request,
+    database: DatabaseOf,
+    settings: SettingsOf,
+    owner: Owner,
+) -> Response:
+    """How often an mlp takes each class of images for which, by its weights and its own data."""
+    trained = Trained.read(database, run_id, owner, query.checkpoint)
+    write = partial(stored_predictions.write_confusion, trained, query, settings.data)
+    return answer(request, query, trained, stored_predictions.CONFUSION_FORMATS, write)
+
+
+@router.get(
+    "/{run_id:uuid}/fit",
+    response_model=predictions.Fit,
+    responses={
+        **formats(png="The learned polynomial over its data, with the true one.", svg="The same, scalable."),
+        **NOT_MODIFIED,
+        **problems(404, 406, 409, 422),
+    },
+)
+def get_run_fit(
+    run_id: UUID,
+    query: Annotated[predictions.LearnedQuery, Query()],
+    request: Request,
+    database: DatabaseOf,
+    owner: Owner,
+) -> Response:
+    """The polynomial that a run has learned, the true one, and the points of both sets."""
+    trained = Trained.read(database, run_id, owner, query.checkpoint)
+    return answer(request, query, trained, fits.FORMATS, partial(fits.write, trained))

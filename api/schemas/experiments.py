@@ -13,6 +13,7 @@ from store.status import Status
 
 TagName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 TagValue = Annotated[str, StringConstraints(max_length=256)]
+Device = Literal["auto", "cpu", "gpu"]
 
 
 class ExperimentRequest(ExperimentSpec):
@@ -26,9 +27,7 @@ class ExperimentRequest(ExperimentSpec):
     )
     note: str | None = Field(None, max_length=10_000, description="Anything worth remembering.")
     priority: int = Field(0, ge=-100, le=100, description="Higher ones are trained first.")
-    device: Literal["auto", "cpu", "gpu"] = Field(
-        "auto", description="Where to train. auto: on whatever worker is free first."
-    )
+    device: Device = Field("auto", description="Where to train. auto: on whatever worker is free first.")
     ephemeral: bool = Field(default=False, description="Left out of lists, and deleted after an hour.")
 
 

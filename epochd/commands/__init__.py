@@ -3,6 +3,7 @@
 import typer
 
 from epochd.commands.demo import demo
+from epochd.commands.presets import presets, run
 from epochd.commands.up import up
 
 app = typer.Typer(
@@ -10,6 +11,8 @@ app = typer.Typer(
 )
 app.command()(up)
 app.command()(demo)
+app.command()(presets)
+app.command()(run)
 
 
 def main() -> None:

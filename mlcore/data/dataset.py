@@ -40,7 +40,7 @@ class Part:
     def examples(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Return features [*rows.shape, F] and labels [*rows.shape] of the rows."""
         flat = rows.flatten()
-        features = self.features.index_select(0, flat).view(*rows.shape, -1)
+        features = self.features.index_select(0, flat).view(*rows.shape, self.features.shape[1])
         return features, self.labels.index_select(0, flat).view(rows.shape)
 
     def batch(self, batch: slice) -> tuple[Tensor, Tensor]:

@@ -15,16 +15,17 @@ from mlcore.spec import LinearSpec, MlpSpec, PolynomialSpec, RunSpec
 from mlcore.stack import datasets_of, source_of
 
 
-def load(specs: Sequence[RunSpec], root: Path) -> Dataset:
+def load(specs: Sequence[RunSpec], root: Path, *, fetch: bool = True) -> Dataset:
     """Load the data sets of a stack, in the order of `Layout.dataset`.
 
-    Fashion-MNIST is looked for, and if need be fetched, under `root`; raises DatasetError where that fails.
+    Fashion-MNIST is looked for and, with `fetch`, if need be fetched, under `root`; raises DatasetError where that
+    fails.
     """
     degree = max((spec.degree for spec in specs if isinstance(spec, PolynomialSpec)), default=0)
     sources: dict[Hashable, Dataset] = {}
     for spec in specs:
         if source_of(spec) not in sources:
-            sources[source_of(spec)] = _source(spec, degree, root)
+            sources[source_of(spec)] = _source(spec, degree, root, fetch=fetch)
     return joined([_without_fold(spec, sources[source_of(spec)]) for spec in datasets_of(specs)])
 
 
@@ -36,19 +37,19 @@ def _without_fold(spec: RunSpec, source: Dataset) -> Dataset:
     return Dataset(train=source.train.at(kept), valid=source.train.at(held_out), test=source.test)
 
 
-def _source(spec: RunSpec, degree: int, root: Path) -> Dataset:
+def _source(spec: RunSpec, degree: int, root: Path, *, fetch: bool) -> Dataset:
     match spec:
         case PolynomialSpec():
             return synthetic.polynomial(spec, degree)
         case LinearSpec():
             return synthetic.linear(spec)
         case MlpSpec():
-            return _images(spec, root)
+            return _images(spec, root, fetch=fetch)
 
 
-def _images(spec: MlpSpec, root: Path) -> Dataset:
+def _images(spec: MlpSpec, root: Path, *, fetch: bool) -> Dataset:
     """Choose images by (data_seed, "split"): validation images are taken from the training images."""
-    images = fashion_mnist.load(root, fetch=True)
+    images = fashion_mnist.load(root, fetch=fetch)
     chosen = _choice(spec, 0, len(images.train_labels), spec.n_train + spec.n_valid)
     train, valid = np.sort(chosen[: spec.n_train]), np.sort(chosen[spec.n_train :])
     test = np.sort(_choice(spec, 1, len(images.test_labels), spec.n_test))

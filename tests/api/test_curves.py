@@ -9,11 +9,13 @@ from hypothesis import strategies as st
 
 from api import curves, figures, labels
 from api.group_figures import Drawn, group_curves
+from api.interval_figures import Axis, intervals
 from api.labels import describe
-from api.summary_figures import Point, best_cells, heat_map, intervals
+from api.summary_figures import Point, best_cells, heat_map
 from mlcore.analysis.statistics import estimate
 from mlcore.spec import parse_run_spec
 from store.curves import Curve
+from tests.api.pictures import assert_png, assert_svg
 
 NUMBERS = st.floats(-1e6, 1e6) | st.sampled_from([math.nan, math.inf, -math.inf])
 
@@ -102,6 +104,36 @@ def test_no_values_defeat_a_heat_map(means: list[float]) -> None:
     assert intervals("title", "", "degree", ["train_loss", "test_loss"], points, "png")
 
 
+@pytest.mark.parametrize("form", ["png", "svg"])
+@pytest.mark.parametrize(
+    "values", [[0, 0.1, 1, 10], [3, 1, 2], list(range(100)), [[4], [256], [[]]], ["relu", "tanh"], [-1, 100], [0, 0.5]]
+)
+def test_a_sweep_along_any_field_is_a_picture(values: list[object], form: figures.PictureFormat) -> None:
+    points = [Point((value,), {"test_loss": estimate([1e-3, 10.0**place])}) for place, value in enumerate(values)]
+    points[0] = Point(points[0].at, points[0].estimates, mark="lowest")
+    content = intervals("title", "subtitle", "degree", ["test_loss"], points, form)
+    (assert_png if form == "png" else assert_svg)(content)
+
+
+@given(st.lists(st.floats(0, 1e6) | st.integers(0, 10**6), min_size=2, unique=True))
+def test_numbers_lie_on_an_axis_in_their_order(values: list[float]) -> None:
+    axis = Axis.of(values)
+    places = [axis.place(value) for value in sorted(values)]
+    assert axis.is_ordered
+    assert places == sorted(set(places))
+    assert not axis.is_log or places[0] > 0
+
+
+def test_values_that_span_decades_lie_on_a_logarithmic_axis_and_zero_a_step_below() -> None:
+    axis = Axis.of([10, 0, 0.1, 1])
+    assert axis.is_log
+    assert [axis.place(value) for value in (0, 0.1, 1, 10)] == pytest.approx([0.01, 0.1, 1, 10])
+    assert axis.break_at == pytest.approx(10**-1.5)
+    assert not Axis.of([0, 1, 2, 3]).is_log
+    assert Axis.of([[64], [4], [16], [256]]).places.tolist() == [4, 16, 64, 256]
+    assert not Axis.of(["relu", "tanh"]).is_ordered
+
+
 def test_a_cell_shows_the_best_of_what_lies_in_it() -> None:
     points = [
         Point((1, 2), {"test_loss": estimate([loss]), "test_accuracy": estimate([loss])}) for loss in (3.0, 1.0, 2.0)
@@ -114,8 +146,8 @@ def test_a_cell_shows_the_best_of_what_lies_in_it() -> None:
     ("values", "said"),
     [
         ({"degree": 3, "weight_decay": 0.1}, "degree 3, λ = 0.1"),
-        ({"hidden": [256, 64], "dropout": [0.2, 0.5]}, "hidden 256-64, dropout 0.2/0.5"),
-        ({"hidden": [], "fold": None}, "hidden none, fold –"),
+        ({"hidden": [256, 64], "dropout": [0.2, 0.5]}, "hidden units 256-64, dropout 0.2/0.5"),
+        ({"hidden": [], "fold": None}, "hidden units none, fold –"),
         ({"init": {"scheme": "normal", "std": 0.01}, "reuse": True}, "initial weights normal 0.01, reuse yes"),
         ({}, ""),
     ],

@@ -125,7 +125,7 @@ def test_no_more_hints_than_workers_are_published(service: Service, settings: Ap
         ({"data_seeds": [-1]}, "/data_seeds/0", "at least 0"),
         ({"folds": 1}, "/folds", "at least 2"),
         ({"folds": 21}, "/folds", "20 training examples"),
-        ({"grid": {"n_inputs": [10, 10_000], "n_train": [100_000, 5]}}, "/grid", "20000000"),
+        ({"grid": {"n_inputs": [10, 10_000], "n_train": [100_000, 5]}}, "/grid", "24000000"),
     ],
 )
 def test_what_makes_no_sweep_is_pointed_out(

@@ -152,6 +152,14 @@ class Service:
         series: dict[str, list[float | None]] = self.get(f"/v1/runs/{run['id']}/curves")["series"]
         return series
 
+    def wait_for_experiment(self, experiment: str, seconds: float = 60) -> Json:
+        return wait_until(
+            lambda: found if (found := self.get(f"/v1/experiments/{experiment}"))["status"] in FINAL else None,
+            seconds,
+            "the end of the experiment",
+            pause=PAUSE,
+        )
+
     def weights(self, run: Json) -> dict[str, str]:
         """The sha256 of the run's checkpoints, by name."""
         items = self.get(f"/v1/runs/{run['id']}/checkpoints")["items"]

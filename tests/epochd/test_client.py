@@ -166,6 +166,28 @@ def test_weights_checkpoints_and_predictions_of_a_run(client: Client, finished: 
     assert len(client.predictions(finished["id"], split="test", indices=[0, 7])) == 2
 
 
+def test_a_preset_is_run_by_its_name_and_drawn(client: Client) -> None:
+    preset = next(each for each in client.presets() if each["name"] == "polynomial-normal")
+
+    experiment = client.run_preset("polynomial-normal", note="mine")
+    assert client.wait(experiment["id"], timeout=60)["status"] == "succeeded"
+
+    assert experiment["runs"]["total"] == preset["runs"] == 1
+    assert experiment["note"] == "mine"
+    assert client.summary_picture(experiment["id"], metric="test_loss").startswith(b"\x89PNG")
+    with pytest.raises(EpochdError, match="polynomial-normal"):
+        client.run_preset("polynomial")
+
+
+def test_the_fit_of_a_polynomial(client: Client, finished: Json) -> None:
+    fit = client.fit(finished["id"])
+
+    assert len(fit["x"]) == len(fit["learned"]) == len(fit["true"])
+    assert b"<svg" in client.fit_picture(finished["id"], "svg")
+    with pytest.raises(EpochdError, match="mlp"):
+        client.confusion_matrix(finished["id"])
+
+
 def test_experiments_are_listed_across_pages(client: Client, finished: Json) -> None:
     ids = [each["id"] for each in client.experiments(page_size=1, tag="suite:client")]
 

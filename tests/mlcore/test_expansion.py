@@ -86,7 +86,7 @@ def test_resolved_runs_survive_json() -> None:
             "/spec/fold",
             "one fold here, or all there",
         ),
-        ({"grid": {"n_inputs": [10, 10_000], "n_train": [100_000, 5]}}, "/grid", "must be at most 20000000"),
+        ({"grid": {"n_inputs": [10, 10_000], "n_train": [100_000, 5]}}, "/grid", "must be at most 24000000"),
     ],
 )
 def test_what_makes_no_runs_is_named(experiment: dict[str, Any], pointer: str, words: str) -> None:

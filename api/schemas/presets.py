@@ -1,0 +1,48 @@
+"""Presets over the wire."""
+
+from typing import Any
+
+from pydantic import Field
+
+from api.schemas.common import Answer
+from api.schemas.experiments import Device, TagName, TagValue
+from mlcore.spec import Repeats, Strict
+
+
+class PresetSummary(Answer):
+    """An experiment with a name."""
+
+    name: str
+    section: str = Field(description="Of *Dive into Deep Learning*.")
+    title: str
+    sentence: str = Field(description="What it shows.")
+    variant: str
+    runs: int = Field(description="Trainings.")
+    estimated_seconds: float = Field(
+        description="Training time with one worker, from the sizes alone, for two CPU cores: an order of magnitude."
+    )
+    figure: str = Field(description="The picture to look at, once {experiment_id} is filled in.")
+    href: str
+
+
+class PresetList(Answer):
+    """All presets, in the order of the chapter."""
+
+    items: list[PresetSummary]
+
+
+class Preset(PresetSummary):
+    """A preset with what it submits."""
+
+    request: dict[str, Any] = Field(description="Posting it to /v1/experiments does the same.")
+
+
+class PresetRun(Strict):
+    """What may differ from the preset when it is run."""
+
+    name: str | None = Field(None, min_length=1, max_length=200, description="Default: the preset's title.")
+    tags: dict[TagName, TagValue] = Field({}, max_length=48, description="Beside the preset's own two.")
+    note: str | None = Field(None, max_length=10_000, description="Default: what the preset shows.")
+    device: Device = Field("auto", description="Where to train. auto: on whatever worker is free first.")
+    seeds: Repeats | None = Field(None, description="How many seeds per combination, or which.")
+    data_seeds: Repeats | None = Field(None, description="How many data seeds per combination, or which.")
