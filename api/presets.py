@@ -19,5 +19,5 @@ def request_of(preset: Preset, changes: Mapping[str, Any] | None = None) -> dict
 @cache
 def size_of(name: str) -> tuple[int, float]:
     """How many runs a preset has, and how many seconds one worker would train them for."""
-    size = Plan.of(ExperimentRequest.model_validate(request_of(PRESETS[name]))).validation(live=1)
+    size = Plan.of(ExperimentRequest.model_validate(request_of(PRESETS[name])), workers=1).validation(live=1)
     return size.runs, size.estimated_seconds

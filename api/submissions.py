@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from api.schemas.experiments import ExperimentRequest, Validation
 from mlcore.expansion import expand
-from mlcore.grouping import stack_seconds, stacks
+from mlcore.grouping import run_seconds, stack_seconds, stacks
 from mlcore.lazy import Lazy
 from mlcore.spec import RunSpec
 from store.experiments import NewJob
@@ -39,16 +39,20 @@ class Plan:
 
     def validation(self, live: int) -> Validation:
         """What the request would submit, and how long so many live workers would be busy with it."""
-        first = [(self.specs[stack[0]], len(stack)) for stack in self.stacks]
-        seconds = [stack_seconds(spec, runs) for spec, runs in first]
+        heavy = [(self._heavy(stack), len(stack)) for stack in self.stacks]
+        seconds = [stack_seconds(spec, runs) for spec, runs in heavy]
         return Validation(
             runs=len(self.specs),
             jobs=len(self.stacks),
-            epochs=sum(spec.epochs * runs for spec, runs in first),
+            epochs=sum(spec.epochs * runs for spec, runs in heavy),
             workers=live,
             estimated_seconds=round(max(max(seconds), sum(seconds) / max(live, 1)), 2),
             specs=[self._resolved(number) for number in range(min(len(self.specs), MOST_SPECS))],
         )
+
+    def _heavy(self, stack: list[int]) -> RunSpec:
+        """Return the heavier of a stack's first and last run: along a grid's axis one of them is the heaviest."""
+        return max((self.specs[stack[0]], self.specs[stack[-1]]), key=run_seconds)
 
     def _resolved(self, number: int) -> dict[str, Any]:
         return self.specs[number].model_dump(mode="json")
