@@ -24,7 +24,8 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
 
 def cross_entropy_gradient(logits: Tensor, labels: Tensor) -> Tensor:
     """softmax(logits) − one_hot(label), [..., O, n]."""
-    softmax = torch.softmax(logits, -2)
+    exponentials = (logits - logits.amax(-2, keepdim=True)).exp_()
+    softmax = exponentials.div_(exponentials.sum(-2, keepdim=True))
     index = _index(labels, logits)
     return softmax.scatter_add_(-2, index, softmax.new_full((), -1.0).expand(index.shape))
 
