@@ -11,10 +11,9 @@ from time import perf_counter
 from typing import Any, Final
 
 import numpy as np
-import torch
 from sklearn.neural_network import MLPClassifier
 
-from benchmarks import book, harness
+from benchmarks import book, harness, slot_like
 from benchmarks.harness import Bar, Benchmark, Findings, Options, Ratio, Series
 from benchmarks.images import HOME, fetch, where_the_book_looks
 from benchmarks.products import Products
@@ -63,8 +62,8 @@ class Steps:
         self._network = StackedMlp(parsed, layout_of(parsed), "cpu")
         self._part = loading.load(parsed, HOME).train
         self._epoch = 0
-        self.products = Products(self.run)
-        self.products.seconds()
+        self._products = Products(self.run)
+        self._products.seconds()
 
     def run(self) -> None:
         """Train one epoch."""
@@ -72,10 +71,11 @@ class Steps:
         for _ in self._network.train_epoch(self._part, self._epoch):
             pass
 
-    def measure(self, name: str, findings: Findings) -> None:
-        """Time the steps and the products, one right after the other."""
-        findings.time(f"steps_{name}", self.run)
-        findings.add(f"products_{name}", self.products.seconds())
+    def seconds(self) -> tuple[float, float]:
+        """Time the steps and their products, one right after the other."""
+        start = perf_counter()
+        self.run()
+        return perf_counter() - start, self._products.seconds()
 
 
 class ScikitLearn:
@@ -113,41 +113,52 @@ class ScikitLearn:
 def measure(options: Options, findings: Findings) -> None:
     fetch()
     with ExitStack() as stack:
+        slot = stack.enter_context(slot_like.process())
         stack.enter_context(where_the_book_looks())
-        sides = [*_epoch_sides(options, findings), *_step_sides(options, findings)]
+        sides = [*_epoch_sides(options, findings, slot), *_step_sides(options, findings, slot)]
         for number in harness.rounds(options, NAME):
             harness.in_turn(sides, number)
-            _measure_service(options, findings)
+            _measure_service(options, findings, slot)
 
 
-def _epoch_sides(options: Options, findings: Findings) -> list[Side]:
+def _epoch_sides(options: Options, findings: Findings, slot: slot_like.Process) -> list[Side]:
     """Return what measures an epoch of each side."""
     the_book, scikit_learn = book.Mlp(), ScikitLearn(options)
-    timed = {f"{name}{kind}": Epochs(specs, options) for kind in KINDS for name, specs in _specs(kind).items()}
+    timed = {f"{name}{kind}": specs for kind in KINDS for name, specs in _specs(kind).items()}
+    for name, specs in timed.items():
+        slot.keep(name, Epochs, specs, options)
 
     def time_scikit_learn() -> None:
         findings.time("sklearn", scikit_learn.epoch)
         findings.time("sklearn_test", scikit_learn.evaluate)
 
     def time_epochd(name: str) -> None:
-        findings.add(name, timed[name].seconds())
+        findings.add(name, slot.ask(name, Epochs.seconds))
 
     sides: list[Side] = [time_scikit_learn, *(partial(time_epochd, name) for name in timed)]
     return sides if options.quick else [lambda: findings.time("book", the_book.epoch), *sides]
 
 
-def _step_sides(options: Options, findings: Findings) -> list[Side]:
+def _step_sides(options: Options, findings: Findings, slot: slot_like.Process) -> list[Side]:
+    """Return what measures the steps of an epoch and their products."""
     rates = [{"learning_rate": rate} for rate in _rates(SMALL_STACK)]
     stacks: dict[str, list[Json]] = {
         "single": [{}],
         "stack_of_8": rates,
         "own_seeds": [{"seed": seed} for seed in range(SMALL_STACK)],
     }
-    steps = {name: Steps(specs, options) for name, specs in stacks.items()}
-    return [partial(each.measure, name, findings) for name, each in steps.items()]
+    for name, specs in stacks.items():
+        slot.keep(f"steps_{name}", Steps, specs, options)
+
+    def time(name: str) -> None:
+        steps, products = slot.ask(f"steps_{name}", Steps.seconds)
+        findings.add(f"steps_{name}", steps)
+        findings.add(f"products_{name}", products)
+
+    return [partial(time, name) for name in stacks]
 
 
-def _measure_service(options: Options, findings: Findings) -> None:
+def _measure_service(options: Options, findings: Findings, slot: slot_like.Process) -> None:
     """Time one run of ten epochs through the service and without it, with as many threads as the slot has."""
     spec = {"variant": "mlp", "epochs": EPOCHS, "n_train": options.pick(60_000, 2560), "reuse": False}
     with serving(slots=1) as service:
@@ -157,9 +168,7 @@ def _measure_service(options: Options, findings: Findings) -> None:
         findings.add("service", trained.read)
         threads = int(service.only_run(trained.experiment["id"])["threads"])
         findings.add("worker_peak", service.worker_peak_mib())
-    if threads != torch.get_num_threads():
-        findings.note(f"The slot trained with {threads} threads, bare Training with {torch.get_num_threads()}.")
-    findings.time("bare", lambda: list(Training(_parsed([spec]), data_root=HOME)))
+    findings.add("bare", slot.call(slot_like.bare_seconds, [spec], threads))
 
 
 def _specs(kind: str) -> dict[str, list[Json]]:
