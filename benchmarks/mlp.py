@@ -11,7 +11,6 @@ from time import perf_counter
 from typing import Any, Final
 
 import numpy as np
-from sklearn.neural_network import MLPClassifier
 
 from benchmarks import book, harness, slot_like
 from benchmarks.harness import Bar, Benchmark, Findings, Options, Ratio, Series
@@ -82,6 +81,9 @@ class ScikitLearn:
     """scikit-learn's MLPClassifier at the same settings; partial_fit is one pass over what it is given."""
 
     def __init__(self, options: Options) -> None:
+        # Not at the top: a slot-like process imports this file, and scikit-learn's OpenMP would bind it before torch's.
+        from sklearn.neural_network import MLPClassifier
+
         images = fashion_mnist.load(HOME)
         n = options.pick(60_000, 2560)
         self._train = images.train_images[:n].numpy(), images.train_labels[:n].numpy()

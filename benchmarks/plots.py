@@ -72,6 +72,7 @@ def _polynomial(documents: Documents) -> Figure:
     if "ray_tune" in documents:
         rows.append(Row("Ray Tune, one of 8, the book's loop", documents["ray_tune"]["series"]["ray"], 1 / 8))
     rows += [
+        Row("epochd, one run, with its figure", series["single_drawn"], colour=BLUE),
         Row("epochd, one run", series["single_each"], colour=BLUE),
         Row("epochd, one of 1,000, ten seeds", series["ten_seeds_each"], 1e-3, BLUE),
         Row("epochd, one of 1,000, one seed", series["one_seed_each"], 1e-3, BLUE),

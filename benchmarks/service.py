@@ -91,6 +91,13 @@ class Service:
         answer.raise_for_status()
         return answer.content
 
+    def draw(self, request: Json) -> bytes:
+        """Post an experiment and follow it until there is a picture of its curves."""
+        experiment = self.wait(self.submit(request)["id"], 0.005)
+        answer = self.http.get(f"/v1/experiments/{experiment['id']}/curves", params={"format": "png"})
+        answer.raise_for_status()
+        return answer.content
+
     def only_run(self, experiment_id: str) -> Json:
         """Return the run of an experiment that has one."""
         (run,) = self.get(f"/v1/experiments/{experiment_id}/runs")["items"]

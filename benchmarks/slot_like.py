@@ -43,7 +43,8 @@ class Process:
 
     def ask(self, name: str, method: Callable[[Any], T]) -> T:
         """Call a method of a kept object."""
-        return self.call(_ask, name, method)
+        answer: T = self.call(_ask, name, method)
+        return answer
 
 
 @contextmanager
