@@ -1,5 +1,6 @@
 """Submitting, looking at, listing and cancelling experiments."""
 
+import socket
 import time
 from typing import Any
 from uuid import UUID, uuid4
@@ -195,13 +196,18 @@ def test_what_somebody_else_owns_is_not_found(service: Service) -> None:
     assert service.get("/v1/experiments")["items"] == []
 
 
-def test_a_broken_broker_does_not_hold_up_a_submission(settings: ApiSettings) -> None:
-    broken = settings.model_copy(update={"broker_url": "redis://127.0.0.1:1/0"})
-    with TestClient(create_app(broken)) as client:
-        started = time.perf_counter()
-        answer = client.post("/v1/experiments", json={"spec": {"variant": "linear"}})
-        assert time.perf_counter() - started < 0.5
-        assert answer.status_code == 202
+def test_a_broker_that_never_answers_does_not_hold_up_a_submission(settings: ApiSettings) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
+        with TestClient(create_app(settings.model_copy(update={"broker_url": url}))) as client:
+            waited = [_seconds_to_submit(client) for _ in range(3)]
+    assert min(waited) < 0.5, "the quickest, since this machine may be busy; Redis would be waited for each time"
+
+
+def _seconds_to_submit(client: TestClient) -> float:
+    started = time.perf_counter()
+    assert client.post("/v1/experiments", json={"spec": {"variant": "linear"}}).status_code == 202
+    return time.perf_counter() - started
 
 
 def test_a_submission_publishes_a_hint(service: Service, settings: ApiSettings) -> None:
