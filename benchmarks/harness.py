@@ -150,6 +150,13 @@ def medians(
         findings.add(name, statistics.median(values))
 
 
+def median_in_a_row(
+    findings: Findings, name: str, count: int, work: Callable[[], object], after: Callable[[], object] | None = None
+) -> None:
+    """Time one side `count` times in a row, as a client that keeps asking sees it; add the median."""
+    medians(findings, count, {name: work}, after)
+
+
 def _run(benchmark: Benchmark, options: Options) -> Json:
     findings, machine, others = Findings(), about_machine(), OtherWork()
     started, start = datetime.now(UTC), time.monotonic()

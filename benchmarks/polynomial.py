@@ -99,9 +99,7 @@ def specs_of(request: Json) -> list[Json]:
 
 def _series() -> dict[str, Series]:
     series = {"book_drawn": Series("the book's loop, one run, evaluated every 20 epochs, with its animated figure")}
-    series["single_drawn"] = Series(
-        "epochd, one run, evaluated every 20 epochs: POST until a PNG of its curves"
-    )
+    series["single_drawn"] = Series("epochd, one run, evaluated every 20 epochs: POST until a PNG of its curves")
     for kind, (_, evaluated) in EVERY.items():
         series[f"book_{kind}"] = Series(f"the book's loop, one run, {evaluated}")
         series[f"single_{kind}"] = Series(f"epochd, one run, {evaluated}: POST until its curve has been read")

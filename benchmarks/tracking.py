@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -99,13 +100,17 @@ def measure(options: Options, findings: Findings) -> None:
     findings.note("epochd's worker stores in-process; MLflow is sent its values over HTTP, which is its way.")
     with mlflow_server() as mlflow, serving() as service, _worker_database() as (database, settings):
         service.warm_up()
-        reading = _curves(mlflow, service, epochs)
-        creating: dict[str, Side] = {"mlflow_create": mlflow.create_run, "epochd_create": lambda: _create(service)}
-        harness.medians(Findings(), 3, reading | creating)  # the first times
+        sides = _curves(mlflow, service, epochs)
+        sides |= {"mlflow_create": mlflow.create_run, "epochd_create": lambda: _create(service)}
+
+        def ask(name: str) -> None:
+            after = (lambda: _until_idle(service)) if name == "epochd_create" else None
+            harness.median_in_a_row(findings, name, options.pick(30, 5), sides[name], after)
+
+        harness.medians(Findings(), 3, sides)  # the first times
         _store_in_epochd(Findings(), options, database, settings)
         for number in harness.rounds(options, NAME):
-            harness.medians(findings, options.pick(30, 5), reading)
-            harness.medians(findings, options.pick(30, 5), creating, lambda: _until_idle(service))
+            harness.in_turn([partial(ask, name) for name in sides], number)
             _create_sweep(findings, service, options.pick(SWEEP, 20))
             storing: list[Side] = [
                 lambda: _log_in_mlflow(findings, mlflow),
@@ -218,16 +223,16 @@ BENCHMARK: Final = Benchmark(
     about="Keeping track of runs: MLflow's tracking server through its REST API against epochd, both on SQLite.",
     measure=measure,
     series={
-        "mlflow_create": Series("MLflow, runs/create; median of 30"),
-        "epochd_create": Series("epochd, POST of an experiment of one run; median of 30"),
+        "mlflow_create": Series("MLflow, runs/create; median of 30 in a row"),
+        "epochd_create": Series("epochd, POST of an experiment of one run; median of 30 in a row"),
         "epochd_create_of_sweep": Series("epochd, POST of an experiment of 1,000 runs, per run"),
         "mlflow_store": Series("MLflow, runs/log-batch of 1,000 values over HTTP, per value; median of 10", "µs"),
         "epochd_store_sweep": Series(
             "epochd's worker in-process, 1,000 runs × 400 epochs × 4 metrics, per value", "µs"
         ),
         "epochd_store_run": Series("epochd's worker in-process, 1 run × 1,500 epochs × 4 metrics, per value", "µs"),
-        "mlflow_read": Series("MLflow, metrics/get-history of one metric of 1,500 epochs; median of 30"),
-        "epochd_read": Series("epochd, GET of the curve of one metric of 1,500 epochs; median of 30"),
+        "mlflow_read": Series("MLflow, metrics/get-history of one metric of 1,500 epochs; median of 30 in a row"),
+        "epochd_read": Series("epochd, GET of the curve of one metric of 1,500 epochs; median of 30 in a row"),
     },
     ratios={
         "create": Ratio("creating a run", "mlflow_create", "epochd_create"),
