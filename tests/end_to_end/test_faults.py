@@ -43,7 +43,7 @@ def test_a_killed_training_process_leaves_no_trace_in_the_weights(data: Path, sp
         assert (run["status"], run["claims"]) == ("succeeded", 2)
         assert service.weights(run) == service.weights(uninterrupted)
         assert "goes on after epoch" in service.log()
-    (crash,) = crashes(assert_told_once(data, experiment))
+    (crash,) = crashes(assert_told_once(service, experiment))
     assert "killed by SIGKILL" in crash
 
 
@@ -57,7 +57,7 @@ def test_a_killed_slot_is_replaced_and_its_job_goes_on(data: Path) -> None:
         assert time.monotonic() - killed_at < 20
         assert has_ended(child)
         assert service.wait_for_end(experiment)["status"] == "succeeded"
-    (crash,) = crashes(assert_told_once(data, experiment))
+    (crash,) = crashes(assert_told_once(service, experiment))
     assert "killed by SIGKILL" in crash
 
 
@@ -71,7 +71,7 @@ def test_a_training_process_that_hangs_loses_its_job_and_is_replaced(data: Path)
         assert service.wait_for_end(experiment)["status"] == "succeeded"
         assert has_ended(slot)
         assert has_ended(child)
-    (crash,) = crashes(assert_told_once(data, experiment))
+    (crash,) = crashes(assert_told_once(service, experiment))
     assert "no sign of life" in crash
 
 
@@ -90,7 +90,7 @@ def test_a_killed_service_goes_on_when_it_is_started_again(data: Path, kill: Cal
         assert [service.wait_for_end(each)["status"] for each in queued] == ["succeeded"] * 3
         assert service.stop() == 0
     for experiment in (running, *queued):
-        assert_told_once(data, experiment)
+        assert_told_once(service, experiment)
 
 
 def test_a_stopped_service_gives_its_job_back_without_a_crash(data: Path) -> None:
@@ -106,7 +106,7 @@ def test_a_stopped_service_gives_its_job_back_without_a_crash(data: Path) -> Non
         assert service.weights(run) == uninterrupted
         resumed = int(service.log().partition("goes on after epoch ")[2].split()[0])
         assert resumed >= done
-    assert crashes(assert_told_once(data, experiment)) == []
+    assert crashes(assert_told_once(service, experiment)) == []
 
 
 def test_kills_at_random_lose_nothing_and_repeat_nothing(data: Path) -> None:
@@ -126,4 +126,4 @@ def test_kills_at_random_lose_nothing_and_repeat_nothing(data: Path) -> None:
         weights = [service.weights(run) for run in runs]
     assert all(weights[number] == weights[number % 3] for number in range(len(weights)))
     for experiment in experiments:
-        assert_told_once(data, experiment)
+        assert_told_once(service, experiment)
