@@ -11,7 +11,15 @@ from sqlalchemy import make_url
 
 from store import schema
 from store.engine import make_engine
-from tests.servers import ServerMissing, fresh_database, postgresql_url, redis_urls
+from tests.servers import (
+    Server,
+    ServerMissing,
+    fresh_database,
+    postgresql_server,
+    postgresql_url,
+    redis_server,
+    redis_urls,
+)
 
 T = TypeVar("T")
 
@@ -50,6 +58,20 @@ def redis() -> Iterator[Iterator[str]]:
     """URLs of Redis databases, to be taken with `next`."""
     with needed(redis_urls()) as urls:
         yield urls
+
+
+@pytest.fixture(scope="session")
+def mortal_postgresql() -> Iterator[Server]:
+    """A PostgreSQL server that tests may end, if they start it again."""
+    with needed(postgresql_server()) as server:
+        yield server
+
+
+@pytest.fixture
+def mortal_redis() -> Iterator[Server]:
+    """A Redis server that a test may kill and freeze."""
+    with needed(redis_server()) as server:
+        yield server
 
 
 @contextmanager

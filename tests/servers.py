@@ -157,13 +157,19 @@ def redis_urls() -> Iterator[Iterator[str]]:
 @contextmanager
 def fresh_database(server: str, template: str | None = None) -> Iterator[str]:
     """Make a database on a PostgreSQL server, empty or like the one of this name; it is dropped afterwards."""
-    engine, name = make_engine(server), f"epochd_test_{uuid4().hex}"
+    name = f"epochd_test_{uuid4().hex}"
+    _execute(server, f"CREATE DATABASE {name}" + (f" TEMPLATE {template}" if template else ""))
+    try:
+        yield make_url(server).set(database=name).render_as_string(hide_password=False)
+    finally:
+        _execute(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _execute(server: str, statement: str) -> None:
+    """Execute a statement that cannot be part of a transaction."""
+    engine = make_engine(server)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text(f"CREATE DATABASE {name}" + (f" TEMPLATE {template}" if template else "")))
-        try:
-            yield make_url(server).set(database=name).render_as_string(hide_password=False)
-        finally:
-            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+        connection.execute(text(statement))
     engine.dispose()
 
 

@@ -83,6 +83,11 @@ class Publisher:
         except queue.Full:
             logger.warning("the broker is slow: a hint was dropped, the janitor will publish it again")
 
+    def publish_for(self, queue_name: str, jobs: int, workers: int) -> None:
+        """Publish a hint for each of so many new jobs, but not more than there are workers: each goes on by itself."""
+        for _ in range(min(jobs, max(workers, 1))):
+            self.publish(queue_name)
+
     def close(self) -> None:
         """Publish what waits, for at most some seconds, and end the thread."""
         self._closed.set()

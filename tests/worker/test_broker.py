@@ -2,14 +2,12 @@
 
 import socket
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.conftest import needed
-from tests.servers import Server, redis_server
+from tests.servers import Server
 from tests.waiting import wait_until
 from worker.broker import TASK, Publisher, make_app
 from worker.settings import WorkerSettings
@@ -20,12 +18,6 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path) -> WorkerSettings:
     """Settings of either broker."""
     url = next(request.getfixturevalue("redis")) if request.param == "redis" else None
     return WorkerSettings(data=tmp_path, broker_url=url)
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with needed(redis_server()) as server:
-        yield server
 
 
 def hints(settings: WorkerSettings, queue: str) -> list[Any]:
@@ -62,29 +54,29 @@ def test_a_silent_broker_holds_nobody_up(tmp_path: Path) -> None:
         assert time.monotonic() - start < 6
 
 
-def test_a_broker_that_freezes_holds_nobody_up_and_is_published_to_again(tmp_path: Path, server: Server) -> None:
-    settings = WorkerSettings(data=tmp_path, broker_url=server.url)
+def test_a_broker_that_freezes_holds_nobody_up_and_is_published_to_again(tmp_path: Path, mortal_redis: Server) -> None:
+    settings = WorkerSettings(data=tmp_path, broker_url=mortal_redis.url)
     publisher = Publisher(make_app(settings))
     publisher.publish("gpu")
     wait_until(lambda: hints(settings, "gpu"), 5)
-    server.freeze()
+    mortal_redis.freeze()
     start = time.monotonic()
     for _ in range(1000):
         publisher.publish("cpu")
     assert time.monotonic() - start < 0.5
-    server.thaw()
+    mortal_redis.thaw()
     wait_until(lambda: published(publisher, settings), 10, pause=0.1)
     publisher.close()
 
 
-def test_a_publisher_goes_on_after_its_broker_was_killed(tmp_path: Path, server: Server) -> None:
-    settings = WorkerSettings(data=tmp_path, broker_url=server.url)
+def test_a_publisher_goes_on_after_its_broker_was_killed(tmp_path: Path, mortal_redis: Server) -> None:
+    settings = WorkerSettings(data=tmp_path, broker_url=mortal_redis.url)
     publisher = Publisher(make_app(settings))
     publisher.publish("gpu")
     wait_until(lambda: hints(settings, "gpu"), 5)
-    server.kill()
+    mortal_redis.kill()
     publisher.publish("cpu")
-    server.start()
+    mortal_redis.start()
     wait_until(lambda: published(publisher, settings), 10, pause=0.1)
     publisher.close()
 
