@@ -34,7 +34,7 @@ def sample_root() -> Path:
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An SQLite file with all tables, to be copied: that is faster than making them."""
     path = tmp_path_factory.mktemp("template") / "epochd.db"
-    _migrate(f"sqlite:///{path}")
+    migrate(f"sqlite:///{path}")
     return path
 
 
@@ -49,7 +49,7 @@ def postgresql() -> Iterator[str]:
 def postgresql_template(postgresql: str) -> Iterator[str]:
     """The name of a PostgreSQL database with all tables, to be copied."""
     with fresh_database(postgresql) as url:
-        _migrate(url)
+        migrate(url)
         yield str(make_url(url).database)
 
 
@@ -67,9 +67,9 @@ def mortal_postgresql() -> Iterator[Server]:
         yield server
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def mortal_redis() -> Iterator[Server]:
-    """A Redis server that a test may kill and freeze."""
+    """A Redis server that tests may kill and freeze, if they start it again and thaw it."""
     with needed(redis_server()) as server:
         yield server
 
@@ -86,7 +86,8 @@ def needed(server: AbstractContextManager[T]) -> Iterator[T]:
         pytest.skip(str(missing))
 
 
-def _migrate(url: str) -> None:
+def migrate(url: str) -> None:
+    """Make the tables in a database."""
     engine = make_engine(url)
     schema.upgrade(engine)
     engine.dispose()

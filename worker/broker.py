@@ -56,13 +56,14 @@ def _filesystem(settings: WorkerSettings) -> dict[str, Any]:
 
 
 def _server(url: str) -> dict[str, Any]:
-    is_redis = url.startswith(("redis://", "rediss://"))
-    options = {"socket_timeout": 2.0, "socket_connect_timeout": 2.0, "socket_keepalive": True} if is_redis else {}
+    shared = {"broker_url": url, "broker_connection_timeout": 2.0}
+    if not url.startswith(("redis://", "rediss://")):
+        return shared
     return {
-        "broker_url": url,
-        "broker_transport_options": options,
-        "broker_connection_timeout": 2.0,
-        "worker_disable_prefetch": is_redis,  # Celery has it for Redis only
+        **shared,
+        "broker_transport": "worker.redis_transport:Transport",
+        "broker_transport_options": {"socket_timeout": 2.0, "socket_connect_timeout": 2.0, "socket_keepalive": True},
+        "worker_disable_prefetch": True,  # Celery has it for Redis only
     }
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.service import Service, serving
+from tests.end_to_end.service import OFTEN, Service, serving
 from tests.stacks import STACKS, Stack, stack_of
 
 
@@ -37,7 +37,7 @@ def either(
     """A service on either stack that the tests of a module share, so they leave it working."""
     with (
         stack_of(request, request.param) as stack,
-        serving(make_data(tmp_path_factory.mktemp("service"), sample_root), stack=stack) as service,
+        serving(make_data(tmp_path_factory.mktemp("service"), sample_root), stack=stack, settings=OFTEN) as service,
     ):
         yield service
 

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from store import curves, events, experiments, jobs, runs
 from store.engine import Database, make_engine
+from store.history import CRASHED
 from store.status import FINAL, Status
 from store.tables import Event
 from tests.end_to_end.service import Service
@@ -35,6 +36,11 @@ def assert_told_once(service: Service, experiment_id: str) -> list[Event]:
             return happened
     finally:
         database.dispose()
+
+
+def crashes(happened: Sequence[Event]) -> list[str]:
+    """Why each crash was counted."""
+    return [event.reason or "" for event in happened if event.kind == CRASHED]
 
 
 def assert_allowed(steps: Sequence[Status]) -> None:

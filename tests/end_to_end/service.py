@@ -18,6 +18,7 @@ from tests.waiting import wait_until
 
 Json = dict[str, Any]
 
+OFTEN = {"EPOCHD_CHECKPOINT_SECONDS": "0.2"}  # so that a resumed run has something to resume from
 PAUSE = 0.05  # between two questions: they compete with the training for the cores
 FINAL = {"succeeded", "failed", "cancelled"}
 EPOCHD = Path(sys.executable).with_name("epochd")
