@@ -9,12 +9,13 @@ from typing import Any
 from uuid import UUID
 
 import numpy as np
-from sqlalchemy import Row, Select, bindparam, func, select, tuple_
+from sqlalchemy import Select, bindparam, func, select, tuple_
 from sqlalchemy.orm import Session, aliased
 
 from store import jobs, workers
 from store.claiming import running_by_owner
 from store.clock import database_now
+from store.paging import AnyRow
 from store.status import Status
 from store.tables import Job, Run
 
@@ -98,7 +99,7 @@ def _eta(session: Session, queue: str, position: int, live: set[str], idle: int)
     return round(_turn(left, max(usual, SHORTEST_SECONDS), position), 1)
 
 
-def _running(session: Session) -> Sequence[Row[Any]]:
+def _running(session: Session) -> Sequence[AnyRow]:
     """Return of each running job: its worker, claims, the seconds since it started, and the epochs of its stack."""
     seconds = (database_now() - Job.started_at).label("seconds")
     epochs = (func.max(Run.epochs_done).label("epochs_done"), func.max(Run.epochs).label("epochs"))
@@ -107,7 +108,7 @@ def _running(session: Session) -> Sequence[Row[Any]]:
     return session.execute(query.group_by(Job.id, Job.worker, Job.claims, Job.started_at)).all()
 
 
-def _usual_seconds(session: Session, queue: str, running: Sequence[Row[Any]]) -> float | None:
+def _usual_seconds(session: Session, queue: str, running: Sequence[AnyRow]) -> float | None:
     """Return how long the last jobs of the queue took; before any has ended, how long those will take that run.
 
     What was interrupted is no measure: its time includes the waiting in between.
@@ -118,20 +119,21 @@ def _usual_seconds(session: Session, queue: str, running: Sequence[Row[Any]]) ->
         .order_by(Job.finished_at.desc())
         .limit(MEASURED_JOBS)
     )
-    took = list(session.scalars(query)) or [_seconds(job) for job in running if _tells(job)]
+    took = [seconds for seconds in session.scalars(query) if seconds is not None]
+    took = took or [_seconds(job) for job in running if _tells(job)]
     return fmean(took) if took else None
 
 
-def _tells(job: Row[Any]) -> bool:
+def _tells(job: AnyRow) -> bool:
     return bool(job.claims == 1 and job.epochs_done)
 
 
-def _seconds(job: Row[Any]) -> float:
+def _seconds(job: AnyRow) -> float:
     return float(job.seconds / job.epochs_done * job.epochs)
 
 
-def _seconds_left(job: Row[Any], usual: float) -> float:
-    return max((_seconds(job) if _tells(job) else usual) - job.seconds, 0.0)
+def _seconds_left(job: AnyRow, usual: float) -> float:
+    return max((_seconds(job) if _tells(job) else usual) - float(job.seconds), 0.0)
 
 
 def _turn(left: Sequence[float], usual: float, position: int) -> float:

@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 from itertools import groupby
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Integer, Row, Uuid, delete, func, select, update
+from sqlalchemy import Integer, Uuid, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from store import experiments
@@ -14,6 +13,7 @@ from store.clock import read_clock
 from store.errors import NothingToRetry
 from store.history import STATUS_CHANGED, Note, record
 from store.identifiers import new_id
+from store.paging import AnyRow
 from store.statements import change
 from store.status import Status
 from store.tables import Checkpoint, CurveSegment, Experiment, Job, Run
@@ -49,7 +49,7 @@ def retry(session: Session, experiment_id: UUID, owner: str | None = None) -> tu
     return experiments.get(session, experiment_id), len(new_jobs)
 
 
-def _retriable(session: Session, experiment_id: UUID) -> Sequence[Row[Any]]:
+def _retriable(session: Session, experiment_id: UUID) -> Sequence[AnyRow]:
     kind = func.coalesce(Run.error["kind"].as_string(), "")
     query = (
         select(Run.id, Run.job_id, Run.status, Run.epochs_done, SKIPPED, Job.queue, Job.priority, Job.owner)
@@ -60,7 +60,7 @@ def _retriable(session: Session, experiment_id: UUID) -> Sequence[Row[Any]]:
     return session.execute(query).all()
 
 
-def _insert_jobs(session: Session, experiment_id: UUID, runs: Sequence[Row[Any]]) -> dict[UUID, UUID]:
+def _insert_jobs(session: Session, experiment_id: UUID, runs: Sequence[AnyRow]) -> dict[UUID, UUID]:
     """Make a job for each one that the runs shared; return their ids by the ids of those."""
     first = {run.job_id: run for run in runs}
     new_jobs = {job_id: new_id() for job_id in first}
@@ -76,7 +76,7 @@ def _insert_jobs(session: Session, experiment_id: UUID, runs: Sequence[Row[Any]]
     return new_jobs
 
 
-def _queue(session: Session, runs: Sequence[Row[Any]], new_jobs: dict[UUID, UUID]) -> None:
+def _queue(session: Session, runs: Sequence[AnyRow], new_jobs: dict[UUID, UUID]) -> None:
     """Move the runs to their new jobs, as if they had never been trained."""
     rows = [
         (run.id, new_jobs[job_id], column)

@@ -119,11 +119,13 @@ def postgresql_server() -> Iterator[Server]:
         if user:
             os.chown(folder, user["user"], user["group"])
         programs, data = _postgresql_programs(folder), folder / "data"
-        initdb = [programs / "initdb", "-D", data, "-U", "epochd", "-E", "UTF8", "--locale=C", "--auth=trust", "-N"]
-        subprocess.run(initdb, check=True, cwd=folder, stdout=subprocess.DEVNULL, **user)
+        options = ["-U", "epochd", "-E", "UTF8", "--locale=C", "--auth=trust", "--no-sync"]
+        subprocess.run(
+            [programs / "initdb", "-D", data, *options], check=True, cwd=folder, stdout=subprocess.DEVNULL, **user
+        )
         url = f"postgresql://epochd@/postgres?host={folder}"
-        options = ("-k", folder, "-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=200")
-        command = (programs / "postgres", "-D", data, *options)
+        settings = ("-k", folder, "-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=200")
+        command = (programs / "postgres", "-D", data, *settings)
         server = Server(url, command, folder, lambda: _postgresql_answers(url), user)
         try:
             server.start()

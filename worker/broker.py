@@ -2,6 +2,7 @@
 
 import logging
 import queue
+import ssl
 import threading
 from typing import Any
 
@@ -61,6 +62,8 @@ def _server(url: str) -> dict[str, Any]:
         return shared
     return {
         **shared,
+        # The URL's own ssl_… parameters come first; the transport by itself would trust any certificate.
+        "broker_use_ssl": {"ssl_cert_reqs": ssl.CERT_REQUIRED} if url.startswith("rediss:") else None,
         "broker_transport": "worker.redis_transport:Transport",
         "broker_transport_options": {"socket_timeout": 2.0, "socket_connect_timeout": 2.0, "socket_keepalive": True},
         "worker_disable_prefetch": True,  # Celery has it for Redis only

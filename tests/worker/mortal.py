@@ -25,7 +25,7 @@ def train(settings: WorkerSettings, worker: str, dies_in: int | None, after_seco
             if dies_in is not None and self.epoch == dies_in - 1:
                 Timer(after_seconds, os.kill, (os.getpid(), signal.SIGKILL)).start()
 
-    execution.Training = Mortal  # type: ignore[misc]
+    vars(execution)["Training"] = Mortal
     database = Database(make_engine(settings.url))
     execution.Trainer(database, settings, worker, 1, Event()).work()
     database.dispose()
