@@ -42,6 +42,10 @@ $(INSTALLED): pyproject.toml constraints.txt
 test: $(INSTALLED)  ## Run the tests; ARGS=… goes to pytest
 	$(BIN)/pytest -q $(ARGS)
 
+.PHONY: soak
+soak: $(INSTALLED)  ## Run the long tests, which kill everything again and again; ARGS=… goes to pytest
+	$(BIN)/pytest -q -m soak --timeout=7200 $(ARGS)
+
 .PHONY: lint
 lint: $(INSTALLED)  ## Check style, format, types and the import contracts
 	$(BIN)/ruff check

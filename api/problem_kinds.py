@@ -59,6 +59,13 @@ already_finished = Kind(
     "Already finished",
     "What has succeeded, failed or been cancelled stays so; it cannot be cancelled any more.",
 )
+nothing_to_retry = Kind(
+    "nothing-to-retry",
+    409,
+    "Nothing to retry",
+    "A retry trains again what failed or was cancelled, and nothing of this experiment was, or not yet. A run that "
+    "diverged is left out: it would diverge to the same bits; submit it with a smaller `learning_rate` instead.",
+)
 not_for_variant = Kind(
     "not-for-this-variant",
     409,
@@ -133,6 +140,7 @@ ALL = (
     method_not_allowed,
     not_acceptable,
     already_finished,
+    nothing_to_retry,
     not_for_variant,
     too_large,
     unsupported_media_type,

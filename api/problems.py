@@ -51,6 +51,7 @@ class Problem(Exception):
 DOMAIN: dict[type[Exception], Kind] = {
     store_errors.NotFound: kinds.not_found,
     store_errors.AlreadyFinal: kinds.already_finished,
+    store_errors.NothingToRetry: kinds.nothing_to_retry,
     store_errors.SchemaOutdated: kinds.not_ready,
     store_errors.CheckpointDamaged: kinds.checkpoint_damaged,
     mlcore_errors.DatasetError: kinds.dataset_unusable,

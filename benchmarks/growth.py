@@ -13,10 +13,11 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 from uuid import UUID
 
-from benchmarks import filling, harness, postgresql
+from benchmarks import filling, harness
 from benchmarks.harness import Bar, Benchmark, Findings, Options, Ratio, Series
 from benchmarks.service import TINY, Service, serving
 from store.engine import Database
+from tests.servers import fresh_database, postgresql_url
 
 Json = dict[str, Any]
 
@@ -109,8 +110,8 @@ def _urls(kind: str) -> Iterator[list[str]]:
             folder = Path(stack.enter_context(TemporaryDirectory(prefix="epochd-benchmark-")))
             yield [f"sqlite:///{folder / name}.db" for name in ("small", "filled")]
         else:
-            server = stack.enter_context(postgresql.server_url())
-            yield [stack.enter_context(postgresql.fresh_database(server)) for _ in range(2)]
+            server = stack.enter_context(postgresql_url())
+            yield [stack.enter_context(fresh_database(server)) for _ in range(2)]
 
 
 def _each() -> Iterator[tuple[str, str]]:

@@ -109,6 +109,10 @@ class Client(Transport):
         """Cancel an experiment: what is queued at once, what is running within two seconds."""
         return self._json("POST", f"/v1/experiments/{experiment_id}:cancel")
 
+    def retry(self, experiment_id: Id) -> Json:
+        """Train again what failed or was cancelled of an experiment, from the beginning; returns it as it is then."""
+        return self._json("POST", f"/v1/experiments/{experiment_id}:retry")
+
     # Runs
 
     def run(self, run_id: Id) -> Json:

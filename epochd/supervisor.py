@@ -23,6 +23,7 @@ from threading import Event
 from store import schema
 from store.datafolder import lock_data_folder
 from store.engine import make_engine
+from store.startup import require_database
 from worker.openmp import environment, usable_cores
 from worker.settings import WorkerSettings
 
@@ -106,13 +107,13 @@ def default_slots() -> int:
 
 
 def serve(options: Options) -> None:
-    """Serve until SIGINT or SIGTERM; raises CannotServe, or StoreError when the data folder is in use."""
+    """Serve until SIGINT or SIGTERM; raises CannotServe, or StoreError as for a data folder in use or old tables."""
     told_to_stop = Event()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: told_to_stop.set())
     with ExitStack() as stack:
         stack.enter_context(lock_data_folder(options.data))
-        _prepare(options.data)
+        _prepare(options.data)  # which may wait long, so signals end it as they end any program
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, lambda *_: told_to_stop.set())
         listening = stack.enter_context(_listen(options.host, options.port))
         lifeline = stack.enter_context(_pipe())
         processes = _processes(options, listening, lifeline)
@@ -124,11 +125,12 @@ def serve(options: Options) -> None:
 def _prepare(data: Path) -> None:
     """Bring the embedded database up to date and drop old hints: the database knows what waits."""
     settings = WorkerSettings(data=data)
-    engine = make_engine(settings.url)
-    try:
-        schema.upgrade(engine) if settings.database_url is None else schema.check(engine)
-    finally:
+    if settings.database_url is None:
+        engine = make_engine(settings.url)
+        schema.upgrade(engine)
         engine.dispose()
+    else:
+        require_database(settings)
     if settings.broker_url is None:
         shutil.rmtree(settings.broker_folder, ignore_errors=True)
 

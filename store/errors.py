@@ -13,12 +13,20 @@ class AlreadyFinal(StoreError):
     """The experiment or run has succeeded, failed or been cancelled already, and final states never change."""
 
 
+class NothingToRetry(StoreError):
+    """No run of the experiment has failed, other than by diverging, or been cancelled."""
+
+
 class LeaseLost(StoreError):
     """The job is no longer held under this fence: stop, and write nothing more."""
 
 
 class SchemaOutdated(StoreError):
     """The tables are not those of this version; migrate before using them."""
+
+
+class DatabaseUnreachable(StoreError):
+    """The database did not answer for as long as it was waited for."""
 
 
 class CheckpointDamaged(StoreError):

@@ -1,5 +1,6 @@
 """The history of an experiment that a user reads."""
 
+from collections.abc import Iterator, Sequence
 from uuid import UUID
 
 from sqlalchemy import func, select
@@ -9,7 +10,7 @@ from store import runs
 from store.history import Note, record
 from store.statements import fresh
 from store.status import FINAL
-from store.tables import Event
+from store.tables import Event, Run
 
 
 def add(
@@ -39,16 +40,29 @@ def of_experiment(session: Session, experiment_id: UUID, *, after_seq: int = 0, 
 
 
 def of_run(session: Session, run_id: UUID) -> list[Event]:
-    """Return what happened to the run, in order: its own events, and those of its job that tell of it too.
+    """Return what happened to the run, in order: its own events, and those of its jobs that tell of it too.
 
-    The latter are those with `runs`, up to the run's own end. Raises NotFound.
+    The latter are those with `runs`, from when the job was the run's up to the run's end. Raises NotFound.
     """
     run = runs.get(session, run_id)
-    moved_with_its_job = (Event.job_id == run.job_id) & Event.run_id.is_(None) & Event.runs.is_not(None)
+    of_its_own = select(Event.job_id).where(Event.experiment_id == run.experiment_id, Event.run_id == run_id)
+    its_jobs = (Event.job_id == run.job_id) | Event.job_id.in_(of_its_own)
+    moved_with_its_job = its_jobs & Event.run_id.is_(None) & Event.runs.is_not(None)
     query = select(Event).where(Event.experiment_id == run.experiment_id, (Event.run_id == run_id) | moved_with_its_job)
-    happened = fresh(session, query.order_by(Event.seq, Event.number))
-    ends = [place for place, event in enumerate(happened) if event.run_id == run_id and event.status in FINAL]
-    return happened[: ends[0] + 1] if ends else happened
+    return list(_of_the_run(run, fresh(session, query.order_by(Event.seq, Event.number))))
+
+
+def _of_the_run(run: Run, happened: Sequence[Event]) -> Iterator[Event]:
+    """Leave out what its jobs did while the run was not theirs: before it was retried, or after it had ended."""
+    job_id = next((event.job_id for event in happened if event.run_id is not None and event.job_id), run.job_id)
+    has_ended = False
+    for event in happened:
+        if event.run_id is not None:
+            job_id = event.job_id or job_id
+            has_ended = has_ended if event.status is None else event.status in FINAL
+            yield event
+        elif event.job_id == job_id and not has_ended:
+            yield event
 
 
 def counts(session: Session, experiment_id: UUID) -> dict[str, int]:

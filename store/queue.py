@@ -1,31 +1,52 @@
-"""Where an experiment stands in the queue, and why it waits."""
+"""Where an experiment stands in the queue, when its turn comes, and why it waits."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from statistics import fmean
 from typing import Any
 from uuid import UUID
 
+import numpy as np
 from sqlalchemy import Select, bindparam, func, select, tuple_
 from sqlalchemy.orm import Session, aliased
 
-from store import workers
+from store import jobs, workers
 from store.claiming import running_by_owner
+from store.clock import database_now
+from store.paging import AnyRow
 from store.status import Status
-from store.tables import Job
+from store.tables import Job, Run
+
+MEASURED_JOBS = 20
+SHORTEST_SECONDS = 0.001
 
 
 @dataclass(frozen=True)
 class QueuePlace:
-    """The place of a queued job: position 1 is claimed next. `workers` live ones take jobs from its queue."""
+    """The place of a queued job: position 1 is claimed next.
+
+    `workers` live ones take jobs from its queue, and `idle` of them hold none now. `eta_seconds` is how long it still
+    waits; None when nobody can tell.
+    """
 
     queue: str
     position: int
     workers: int
+    idle: int
+    eta_seconds: float | None
 
     @property
     def reason(self) -> str | None:
-        """Why it cannot be claimed at all."""
-        return None if self.workers else f"No live worker takes jobs from the queue {self.queue}."
+        """Why no worker takes it at once."""
+        if not self.workers:
+            return f"No live worker takes jobs from the queue {self.queue}."
+        ahead = "1 job goes" if self.position == 2 else f"{self.position - 1} jobs go"
+        if self.idle:
+            return None if self.position <= self.idle else f"{ahead} before it."
+        are_busy = "its only worker is" if self.workers == 1 else f"all {self.workers} workers of its queue are"
+        return f"{are_busy} busy".capitalize() + ("." if self.position == 1 else f", and {ahead} before it.")
 
 
 def place(session: Session, experiment_id: UUID, *, worker_seconds: float = 15) -> QueuePlace | None:
@@ -37,7 +58,11 @@ def place(session: Session, experiment_id: UUID, *, worker_seconds: float = 15) 
     found = session.execute(_place(), {"experiment_id": experiment_id}).one_or_none()
     if found is None:
         return None
-    return QueuePlace(found.queue, found.ahead + 1, workers.count_live(session, found.queue, worker_seconds))
+    position = found.ahead + 1
+    live = workers.live_names(session, found.queue, worker_seconds)
+    idle = len(live - jobs.holders(session)) if live else 0
+    eta = 0.0 if position <= idle else _eta(session, found.queue, position, live, idle)
+    return QueuePlace(found.queue, position, len(live), idle, eta)
 
 
 @cache  # building the expression takes several times as long as executing it
@@ -62,3 +87,57 @@ def _place() -> Select[*tuple[Any, ...]]:
         .where((other.priority > mine.c.priority) | before)
     )
     return select(mine.c.queue, ahead.scalar_subquery().label("ahead"))
+
+
+def _eta(session: Session, queue: str, position: int, live: set[str], idle: int) -> float | None:
+    """Return when the job at this position starts, were all that go before it to take what is usual."""
+    running = [job for job in _running(session) if job.worker in live]
+    usual = _usual_seconds(session, queue, running)
+    if usual is None or not (idle or running):
+        return None
+    left = [0.0] * idle + [_seconds_left(job, usual) for job in running]
+    return round(_turn(left, max(usual, SHORTEST_SECONDS), position), 1)
+
+
+def _running(session: Session) -> Sequence[AnyRow]:
+    """Return of each running job: its worker, claims, the seconds since it started, and the epochs of its stack."""
+    seconds = (database_now() - Job.started_at).label("seconds")
+    epochs = (func.max(Run.epochs_done).label("epochs_done"), func.max(Run.epochs).label("epochs"))
+    query = select(Job.worker, Job.claims, seconds, *epochs).join(Run, Run.job_id == Job.id)
+    query = query.where(Job.status == Status.RUNNING, Run.status == Status.RUNNING)
+    return session.execute(query.group_by(Job.id, Job.worker, Job.claims, Job.started_at)).all()
+
+
+def _usual_seconds(session: Session, queue: str, running: Sequence[AnyRow]) -> float | None:
+    """Return how long the last jobs of the queue took; before any has ended, how long those will take that run.
+
+    What was interrupted is no measure: its time includes the waiting in between.
+    """
+    query = (
+        select(Job.finished_at - Job.started_at)
+        .where(Job.queue == queue, Job.finished_at.is_not(None), Job.status == Status.SUCCEEDED, Job.claims == 1)
+        .order_by(Job.finished_at.desc())
+        .limit(MEASURED_JOBS)
+    )
+    took = [seconds for seconds in session.scalars(query) if seconds is not None]
+    took = took or [_seconds(job) for job in running if _tells(job)]
+    return fmean(took) if took else None
+
+
+def _tells(job: AnyRow) -> bool:
+    return bool(job.claims == 1 and job.epochs_done)
+
+
+def _seconds(job: AnyRow) -> float:
+    return float(job.seconds / job.epochs_done * job.epochs)
+
+
+def _seconds_left(job: AnyRow, usual: float) -> float:
+    return max((_seconds(job) if _tells(job) else usual) - float(job.seconds), 0.0)
+
+
+def _turn(left: Sequence[float], usual: float, position: int) -> float:
+    """Return when the position-th job starts on workers that are busy for `left` seconds, and `usual` with each job."""
+    rounds = min(position, math.ceil(position / len(left) + (max(left) - min(left)) / usual))
+    starts = np.add.outer(np.array(left), usual * np.arange(rounds)).ravel()
+    return float(np.partition(starts, position - 1)[position - 1])

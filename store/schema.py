@@ -46,5 +46,6 @@ def check(engine: Engine) -> None:
     """Raise SchemaOutdated unless the database has exactly the tables this code was written for."""
     if not is_current(engine):
         raise SchemaOutdated(
-            "The database's tables are not those of this version; migrate it before the service starts."
+            "The database's tables are not those of this version: migrate it with `python -m store.schema` before the "
+            "service starts."
         )

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import URL
 
@@ -13,6 +14,7 @@ class StoreSettings(BaseSettings):
 
     data: Path = Path("var")
     database_url: str | None = None
+    start_seconds: float = Field(60.0, ge=0, description="How long a process that starts waits for its database.")
 
     @property
     def url(self) -> str:

@@ -34,6 +34,7 @@ _status = Enum(
 )
 RESULT_KEY_LENGTH = 64  # a sha256 in hexadecimal
 _HAS_KEY = text("result_key IS NOT NULL")
+_HAS_ENDED = text("finished_at IS NOT NULL")
 _STATUS_IS_KNOWN = "status IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')"
 
 
@@ -119,6 +120,7 @@ class Job(Base):
         CheckConstraint(_STATUS_IS_KNOWN, name="status"),
         # What a claim walks along; by its first column it also finds the few running jobs.
         Index(None, "status", "queue", "priority", "owner", "created_at", "id"),
+        Index(None, "queue", "finished_at", sqlite_where=_HAS_ENDED, postgresql_where=_HAS_ENDED),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)

@@ -10,7 +10,7 @@ from store.clock import database_now, read_clock
 from store.statements import change, fresh
 from store.tables import Worker
 
-_QUEUES_OF_LIVE = select(Worker.queues).where(Worker.heartbeat_at >= database_now() - bindparam("within_seconds"))
+_LIVE = select(Worker.name, Worker.queues).where(Worker.heartbeat_at >= database_now() - bindparam("within_seconds"))
 
 
 def heartbeat(
@@ -39,10 +39,15 @@ def live(session: Session, within_seconds: float) -> list[Worker]:
     return fresh(session, select(Worker).where(recent).order_by(Worker.name))
 
 
+def live_names(session: Session, queue: str, within_seconds: float) -> set[str]:
+    """Return the names of the workers, heard of in the last so many seconds, that take jobs from the queue."""
+    found = session.execute(_LIVE, {"within_seconds": within_seconds})
+    return {name for name, queues in found if queue in queues}
+
+
 def count_live(session: Session, queue: str, within_seconds: float) -> int:
     """Return how many workers, heard of in the last so many seconds, take jobs from the queue."""
-    found = session.scalars(_QUEUES_OF_LIVE, {"within_seconds": within_seconds})
-    return sum(queue in queues for queues in found)
+    return len(live_names(session, queue, within_seconds))
 
 
 def forget(session: Session, name: str) -> None:

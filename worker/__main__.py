@@ -11,6 +11,8 @@ from typing import Any
 
 from celery import Celery, concurrency, signals
 
+from store.errors import StoreError
+from store.startup import require_database
 from worker import tasks
 from worker.broker import make_app
 from worker.lifeline import end_with
@@ -18,6 +20,8 @@ from worker.logs import configure_logging
 from worker.openmp import environment, usable_cores
 from worker.settings import WorkerSettings
 from worker.slot import Slot
+
+logger = logging.getLogger(__name__)
 
 EXIT_STATUS_SECONDS = 1.0  # how long to wait to learn what a child died of
 SIGN_OFF_SECONDS = 2.0
@@ -29,6 +33,11 @@ def main() -> int:
     configure_logging(settings.slot or "worker")
     warnings.filterwarnings("ignore", "You're running the worker with superuser")  # usual in containers
     end_with(settings.lifeline)
+    try:
+        require_database(settings)
+    except StoreError as problem:
+        logger.error("%s", problem)
+        return 1
     if settings.threads_or_cores == len(usable_cores()):  # else whoever started it says which cores are its own
         os.environ.update(environment(usable_cores()))
     return run(settings)

@@ -2,6 +2,7 @@
 
 import logging
 import queue
+import ssl
 import threading
 from typing import Any
 
@@ -56,13 +57,16 @@ def _filesystem(settings: WorkerSettings) -> dict[str, Any]:
 
 
 def _server(url: str) -> dict[str, Any]:
-    is_redis = url.startswith(("redis://", "rediss://"))
-    options = {"socket_timeout": 2.0, "socket_connect_timeout": 2.0, "socket_keepalive": True} if is_redis else {}
+    shared = {"broker_url": url, "broker_connection_timeout": 2.0}
+    if not url.startswith(("redis://", "rediss://")):
+        return shared
     return {
-        "broker_url": url,
-        "broker_transport_options": options,
-        "broker_connection_timeout": 2.0,
-        "worker_disable_prefetch": is_redis,  # Celery has it for Redis only
+        **shared,
+        # The URL's own ssl_… parameters come first; the transport by itself would trust any certificate.
+        "broker_use_ssl": {"ssl_cert_reqs": ssl.CERT_REQUIRED} if url.startswith("rediss:") else None,
+        "broker_transport": "worker.redis_transport:Transport",
+        "broker_transport_options": {"socket_timeout": 2.0, "socket_connect_timeout": 2.0, "socket_keepalive": True},
+        "worker_disable_prefetch": True,  # Celery has it for Redis only
     }
 
 
@@ -82,6 +86,11 @@ class Publisher:
             self._waiting.put_nowait(queue_name)
         except queue.Full:
             logger.warning("the broker is slow: a hint was dropped, the janitor will publish it again")
+
+    def publish_for(self, queue_name: str, jobs: int, workers: int) -> None:
+        """Publish a hint for each of so many new jobs, but not more than there are workers: each goes on by itself."""
+        for _ in range(min(jobs, max(workers, 1))):
+            self.publish(queue_name)
 
     def close(self) -> None:
         """Publish what waits, for at most some seconds, and end the thread."""

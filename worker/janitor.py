@@ -14,6 +14,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from store import jobs, workers
 from store.engine import Database, make_engine
+from store.errors import StoreError
+from store.startup import require_database
 from worker.broker import Publisher, make_app
 from worker.lifeline import end_with
 from worker.logs import configure_logging
@@ -70,6 +72,11 @@ def main() -> int:
     settings = WorkerSettings()
     configure_logging("janitor")
     end_with(settings.lifeline)
+    try:
+        require_database(settings)
+    except StoreError as problem:
+        logger.error("%s", problem)
+        return 1
     told_to_stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: told_to_stop.set())

@@ -1,4 +1,4 @@
-"""Experiments: submit, list, look at, cancel."""
+"""Experiments: submit, list, look at, cancel, retry."""
 
 from typing import Annotated, Any
 from uuid import UUID
@@ -14,6 +14,7 @@ from api.strict_json import StrictRoute
 from api.submissions import Plan, queue_of
 from api.version import VERSION
 from store import experiments as stored
+from store import retrying
 from store import runs as stored_runs
 from store.clock import read_clock
 from store.queue import place
@@ -73,8 +74,7 @@ def create_experiment(
         )
         waiting = place(session, made.id, worker_seconds=settings.worker_seen_seconds)
     answer = experiments.full(made, made.created_at, waiting)
-    for _ in range(min(len(plan.stacks), max(live, 1))):  # a hint is enough for one to go on until nothing is left
-        publisher.publish(queue)
+    publisher.publish_for(queue, len(plan.stacks), live)
     return _json(answer, 202, {"Location": answer.links.self, "Retry-After": POLL_SECONDS})
 
 
@@ -144,6 +144,25 @@ def cancel_experiment(experiment_id: UUID, database: DatabaseOf, owner: Owner) -
     with database.write() as session:
         found = stored.cancel(session, experiment_id, owner)
         answer = experiments.full(found, read_clock(session), place(session, experiment_id))
+    return _json(answer, 202, {"Location": answer.links.self, "Retry-After": POLL_SECONDS})
+
+
+@router.post(
+    "/{experiment_id:uuid}:retry",
+    status_code=202,
+    response_model=experiments.Experiment,
+    responses=problems(404, 409),
+)
+def retry_experiment(
+    experiment_id: UUID, database: DatabaseOf, publisher: PublisherOf, settings: SettingsOf, owner: Owner
+) -> Response:
+    """Train again what failed or was cancelled, from the beginning; what succeeded stays, and what diverged too."""
+    with database.write() as session:
+        found, jobs = retrying.retry(session, experiment_id, owner)
+        waiting = place(session, experiment_id, worker_seconds=settings.worker_seen_seconds)
+        answer = experiments.full(found, read_clock(session), waiting)
+    if waiting is not None:
+        publisher.publish_for(waiting.queue, jobs, waiting.workers)
     return _json(answer, 202, {"Location": answer.links.self, "Retry-After": POLL_SECONDS})
 
 

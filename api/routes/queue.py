@@ -54,6 +54,7 @@ def _waiting(session: Session, owner: str, worker_seconds: float) -> list[queue.
             name=one.name,
             queue=at.queue,
             position=at.position,
+            eta_seconds=at.eta_seconds,
             reason=at.reason,
             href=f"/v1/experiments/{one.id}",
         )

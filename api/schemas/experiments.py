@@ -47,7 +47,11 @@ class Queue(Answer):
 
     name: str = Field(description="The queue it waits in: cpu or gpu.")
     position: int = Field(description="1 is next.")
-    eta_seconds: float | None = Field(None, description="Seconds until it starts; null when nobody can tell.")
+    eta_seconds: float | None = Field(
+        None,
+        description="Seconds until it starts, by how far the running jobs are and how long the last ones took; null "
+        "when nobody can tell.",
+    )
     reason: str | None = Field(None, description="Why it does not start, if there is more to it than its turn.")
 
 
@@ -59,13 +63,14 @@ class ExperimentLinks(Answer):
     curves: str
     summary: str
     cancel: str
+    retry: str
 
     @classmethod
     def of(cls, experiment_id: UUID) -> Self:
         """The links of one experiment."""
         at = f"/v1/experiments/{experiment_id}"
         parts = ("runs", "curves", "summary")
-        return cls(self=at, cancel=f"{at}:cancel", **{part: f"{at}/{part}" for part in parts})
+        return cls(self=at, cancel=f"{at}:cancel", retry=f"{at}:retry", **{part: f"{at}/{part}" for part in parts})
 
 
 class ExperimentSummary(Answer):
@@ -127,10 +132,16 @@ def summary(experiment: tables.Experiment, now: float) -> ExperimentSummary:
 
 def full(experiment: tables.Experiment, now: float, place: QueuePlace | None) -> Experiment:
     """An experiment with its request and its place in the queue."""
-    queue = Queue(name=place.queue, position=place.position, reason=place.reason) if place else None
     return Experiment(
-        **_shared(experiment, now), request=experiment.request, code_version=experiment.code_version, queue=queue
+        **_shared(experiment, now),
+        request=experiment.request,
+        code_version=experiment.code_version,
+        queue=_queue(place) if place else None,
     )
+
+
+def _queue(place: QueuePlace) -> Queue:
+    return Queue(name=place.queue, position=place.position, eta_seconds=place.eta_seconds, reason=place.reason)
 
 
 def _shared(experiment: tables.Experiment, now: float) -> dict[str, Any]:

@@ -23,6 +23,7 @@ class Waiting(Answer):
     name: str | None
     queue: str
     position: int = Field(description="1 is next.")
+    eta_seconds: float | None = Field(description="Seconds until it starts; null when nobody can tell.")
     reason: str | None = Field(description="Why it does not start, if there is more to it than its turn.")
     href: str
 

@@ -1,4 +1,4 @@
-"""Services and data folders."""
+"""Services, data folders and stacks."""
 
 import shutil
 from collections.abc import Iterator
@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.service import Service, serving
+from tests.end_to_end.service import OFTEN, Service, serving
+from tests.stacks import STACKS, Stack, stack_of
 
 
 @pytest.fixture
@@ -15,10 +16,29 @@ def data(tmp_path: Path, sample_root: Path) -> Path:
     return make_data(tmp_path, sample_root)
 
 
+@pytest.fixture(params=STACKS)
+def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
+    """A stack of the test's own, of either kind."""
+    with stack_of(request, request.param) as stack:
+        yield stack
+
+
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory, sample_root: Path) -> Iterator[Service]:
-    """A service that the tests of a module share, so they leave it working."""
+    """An embedded service that the tests of a module share, so they leave it working."""
     with serving(make_data(tmp_path_factory.mktemp("service"), sample_root)) as service:
+        yield service
+
+
+@pytest.fixture(scope="module", params=STACKS)
+def either(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, sample_root: Path
+) -> Iterator[Service]:
+    """A service on either stack that the tests of a module share, so they leave it working."""
+    with (
+        stack_of(request, request.param) as stack,
+        serving(make_data(tmp_path_factory.mktemp("service"), sample_root), stack=stack, settings=OFTEN) as service,
+    ):
         yield service
 
 

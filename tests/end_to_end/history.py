@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
-from pathlib import Path
 from uuid import UUID
 
 from store import curves, events, experiments, jobs, runs
 from store.engine import Database, make_engine
-from store.settings import StoreSettings
+from store.history import CRASHED
 from store.status import FINAL, Status
 from store.tables import Event
+from tests.end_to_end.service import Service
 
 AFTER = {  # what may follow a status
     Status.QUEUED: {Status.RUNNING, Status.CANCELLED},
@@ -17,9 +17,9 @@ AFTER = {  # what may follow a status
 }
 
 
-def assert_told_once(data: Path, experiment_id: str) -> list[Event]:
+def assert_told_once(service: Service, experiment_id: str) -> list[Event]:
     """Assert that every run ended once, after allowed steps and with a whole curve; returns the experiment's events."""
-    database = Database(make_engine(StoreSettings(data=data, database_url=None).url))
+    database = Database(make_engine(service.stack.settings(service.data).url))
     try:
         with database.read() as session:
             experiment = experiments.get(session, UUID(experiment_id))
@@ -36,6 +36,11 @@ def assert_told_once(data: Path, experiment_id: str) -> list[Event]:
             return happened
     finally:
         database.dispose()
+
+
+def crashes(happened: Sequence[Event]) -> list[str]:
+    """Why each crash was counted."""
+    return [event.reason or "" for event in happened if event.kind == CRASHED]
 
 
 def assert_allowed(steps: Sequence[Status]) -> None:

@@ -13,10 +13,12 @@ from typing import Any
 import httpx2
 import psutil
 
+from tests.stacks import EMBEDDED, Stack
 from tests.waiting import wait_until
 
 Json = dict[str, Any]
 
+OFTEN = {"EPOCHD_CHECKPOINT_SECONDS": "0.2"}  # so that a resumed run has something to resume from
 PAUSE = 0.05  # between two questions: they compete with the training for the cores
 FINAL = {"succeeded", "failed", "cancelled"}
 EPOCHD = Path(sys.executable).with_name("epochd")
@@ -25,14 +27,17 @@ EPOCHD = Path(sys.executable).with_name("epochd")
 class Service:
     """One `epochd up`, and what its processes are."""
 
-    def __init__(self, data: Path, *, slots: int = 1, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, data: Path, *, stack: Stack = EMBEDDED, slots: int = 1, settings: Mapping[str, str] | None = None
+    ) -> None:
         self.data = data
+        self.stack = stack
         self._runs: dict[str, str] = {}
         self._log = data.with_name(f"{data.name}-{id(self)}.log")
         with self._log.open("w") as log:
             self.supervisor = psutil.Popen(
                 [EPOCHD, "up", "--port", "0", "--data", data, "--slots", str(slots)],
-                env={**os.environ, **(settings or {})},
+                env={**os.environ, **stack.environment, **(settings or {})},
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -71,6 +76,14 @@ class Service:
     def child(self, number: int = 1) -> psutil.Process:
         """The training process of a slot."""
         return wait_until(lambda: next(iter(_children(self.slot(number))), None), 10, f"slot {number} has a child")
+
+    def api(self) -> psutil.Process:
+        """The process that answers requests."""
+        return wait_until(self._api, 10, "the API runs")
+
+    def _api(self) -> psutil.Process | None:
+        processes = [process for process in self.supervisor.children() if "epochd.serve" in _command(process)]
+        return processes[0] if processes else None
 
     def _slot(self, name: str) -> psutil.Process | None:
         parents = [process for process in self.supervisor.children() if _setting(process, "EPOCHD_SLOT") == name]
@@ -172,6 +185,12 @@ def _children(process: psutil.Process) -> list[psutil.Process]:
     return []
 
 
+def _command(process: psutil.Process) -> list[str]:
+    with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+        return process.cmdline()
+    return []
+
+
 def _setting(process: psutil.Process, name: str) -> str | None:
     with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
         return process.environ().get(name)
@@ -179,9 +198,11 @@ def _setting(process: psutil.Process, name: str) -> str | None:
 
 
 @contextlib.contextmanager
-def serving(data: Path, *, slots: int = 1, settings: Mapping[str, str] | None = None) -> Iterator[Service]:
+def serving(
+    data: Path, *, stack: Stack = EMBEDDED, slots: int = 1, settings: Mapping[str, str] | None = None
+) -> Iterator[Service]:
     """Run a service until the end of the block, and leave nothing of it."""
-    service = Service(data, slots=slots, settings=settings)
+    service = Service(data, stack=stack, slots=slots, settings=settings)
     try:
         service.wait_until_ready()
         yield service

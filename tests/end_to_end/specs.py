@@ -17,3 +17,11 @@ MLP: Final[Json] = {
 }
 ENDLESS: Final[Json] = {"variant": "polynomial", "epochs": 100_000}
 QUICK: Final[Json] = {"variant": "linear", "epochs": 20}
+LONG_EPOCHS: Final[Json] = {  # whole seconds each
+    "variant": "mlp",
+    "hidden": [2048],
+    "n_train": 1000,
+    "n_test": 500,
+    "batch_size": 1,
+    "epochs": 100,
+}

@@ -10,7 +10,7 @@ import httpx2
 
 from tests.end_to_end.history import assert_told_once
 from tests.end_to_end.service import EPOCHD, FINAL, PAUSE, Service, serving
-from tests.end_to_end.specs import ENDLESS, MLP, POLYNOMIAL, QUICK
+from tests.end_to_end.specs import MLP, POLYNOMIAL, QUICK
 from tests.waiting import wait_until
 
 
@@ -19,19 +19,7 @@ def test_an_experiment_is_trained(service: Service) -> None:
     assert (run["status"], run["claims"], run["device"]) == ("succeeded", 1, "cpu")
     assert set(service.weights(run)) == {"last", "best"}
     assert run["metrics"]["test_accuracy"]["last"] > 0.1
-    assert_told_once(service.data, run["experiment_id"])
-
-
-def test_a_running_experiment_is_cancelled_within_two_seconds(service: Service) -> None:
-    experiment = service.submit(ENDLESS)
-    service.wait_for_epoch(experiment, 1)
-    start = time.monotonic()
-    assert service.http.post(f"/v1/experiments/{experiment}:cancel").status_code == 202
-    run = service.wait_for_end(experiment, 5)
-    assert time.monotonic() - start < 2
-    assert run["status"] == "cancelled"
-    assert_told_once(service.data, experiment)
-    assert service.wait_for_end(service.submit(QUICK))["status"] == "succeeded"
+    assert_told_once(service, run["experiment_id"])
 
 
 def test_a_run_of_a_stack_is_cancelled_alone(service: Service) -> None:
@@ -57,7 +45,7 @@ def test_a_run_of_a_stack_is_cancelled_alone(service: Service) -> None:
     kept = service.get(path)["progress"]["epoch"]
     assert 1 <= kept < POLYNOMIAL["epochs"]
     assert service.series(cancelled) == {name: values[:kept] for name, values in service.series(before[1]).items()}
-    trained = [event.runs for event in assert_told_once(service.data, experiment) if event.status == "running"]
+    trained = [event.runs for event in assert_told_once(service, experiment) if event.status == "running"]
     assert trained == [3, None]  # one job with all three, and the experiment
 
 
@@ -67,16 +55,7 @@ def test_a_run_that_diverges_fails_and_keeps_its_curve(service: Service) -> None
     epochs = service.get(f"/v1/runs/{run['id']}/curves")["epochs"]
     assert epochs == list(range(1, len(epochs) + 1))
     assert 1 <= len(epochs) < 200
-    assert_told_once(service.data, run["experiment_id"])
-
-
-def test_damaged_messages_stop_nobody(service: Service) -> None:
-    slot = service.slot()
-    for number, content in enumerate(("", '{"body": "W10', "[]", "{}")):
-        (service.data / "broker" / f"00_damaged_{number}.cpu.msg").write_text(content)
-    assert service.wait_for_end(service.submit(QUICK))["status"] == "succeeded"
-    wait_until(lambda: not list((service.data / "broker").glob("00_damaged*")), 5, "damaged messages are dropped")
-    assert slot.is_running()
+    assert_told_once(service, run["experiment_id"])
 
 
 def test_a_lost_hint_is_published_again(service: Service) -> None:
@@ -91,17 +70,8 @@ def test_a_lost_hint_is_published_again(service: Service) -> None:
     assert service.wait_for_end(lost)["status"] == "succeeded"
 
 
-def test_an_idle_training_process_that_is_killed_is_replaced(service: Service) -> None:
-    slot, child = service.slot(), service.child()
-    child.kill()
-    wait_until(lambda: not slot.is_running(), 10, "the slot leaves")
-    run = service.wait_for_end(service.submit(QUICK))
-    assert (run["status"], run["claims"]) == ("succeeded", 1)
-    assert service.child() != child
-
-
 def test_a_killed_api_comes_back_and_refuses_nobody(service: Service) -> None:
-    api = next(process for process in service.supervisor.children() if "epochd.serve" in process.cmdline())
+    api = service.api()
     api.kill()
     api.wait(5)
     answer = httpx2.get(f"{service.url}/healthz", timeout=20)  # the socket is the supervisor's: it waits there

@@ -92,6 +92,17 @@ def test_waiting_gives_up_after_its_timeout_and_a_cancelled_experiment_is_final(
     assert client.wait(experiment["id"], timeout=30)["status"] == "cancelled"
 
 
+def test_what_was_cancelled_can_be_retried(client: Client) -> None:
+    experiment = client.submit(LONG)
+    client.cancel(experiment["id"])
+    client.wait(experiment["id"], timeout=30)
+
+    assert client.retry(experiment["id"])["status"] == "queued"
+
+    client.cancel(experiment["id"])
+    assert client.wait(experiment["id"], timeout=30)["status"] == "cancelled"
+
+
 def test_one_run_can_be_cancelled(client: Client) -> None:
     run = client.runs(client.submit(LONG)["id"])[0]
 

@@ -12,8 +12,9 @@ from sqlalchemy.orm import Session
 
 from store import experiments, jobs, runs, schema
 from store.engine import Database, make_engine
-from store.errors import AlreadyFinal, LeaseLost
+from store.errors import AlreadyFinal, LeaseLost, NothingToRetry
 from store.jobs import Claim
+from store.retrying import retry
 from store.reuse import reuse_earlier
 from store.status import FINAL
 from store.tables import Experiment
@@ -59,13 +60,13 @@ def stir(database: Database, seed: str, steps: str) -> int:
     for _ in range(int(steps)):
         try:
             held += _do_something(database, chance, chance.choice(held) if held else None)
-        except (LeaseLost, AlreadyFinal):
+        except (LeaseLost, AlreadyFinal, NothingToRetry):
             too_late += 1
     return too_late
 
 
 def _do_something(database: Database, chance: Random, held: Claim | None) -> list[Claim]:
-    worker, what = f"slot-{chance.randrange(4)}", chance.randrange(9)
+    worker, what = f"slot-{chance.randrange(4)}", chance.randrange(10)
     if what <= 1 or held is None:
         claimed = try_claim(database, worker, lease_seconds=chance.choice([-1, 60]))
         return [] if claimed is None else [claimed]
@@ -89,10 +90,21 @@ def _change_somehow(session: Session, chance: Random, held: Claim, worker: str, 
         jobs.give_back(session, held, "shut down")
     elif what == 7:
         reuse_earlier(session, held, {run.run_id: chance.choice("kl") for run in held.runs})
+    elif what == 8:
+        retry(session, held.experiment_id)
     elif chance.random() < 0.2:
         experiments.cancel(session, held.experiment_id)
     else:
         runs.cancel(session, chance.choice(held.runs).run_id)
+
+
+def retry_experiment(database: Database, experiment_id: str) -> int:
+    """Return how many jobs that made."""
+    try:
+        with database.write() as session:
+            return retry(session, UUID(experiment_id))[1]
+    except NothingToRetry:
+        return 0
 
 
 def upgrade(database: Database) -> None:
@@ -100,7 +112,8 @@ def upgrade(database: Database) -> None:
 
 
 TASKS: dict[str, Callable[..., Any]] = {
-    task.__name__: task for task in (claim_until_empty, train_until_empty, expire, raise_priority, stir, upgrade)
+    task.__name__: task
+    for task in (claim_until_empty, train_until_empty, expire, raise_priority, stir, retry_experiment, upgrade)
 }
 
 

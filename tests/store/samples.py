@@ -6,15 +6,17 @@ from typing import Any
 from uuid import UUID
 
 import numpy as np
-from sqlalchemy import select
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
 from store import events, experiments, flushes, jobs, runs
 from store.curves import Segment
 from store.engine import Database
 from store.experiments import NewJob
 from store.jobs import Claim
+from store.retrying import DIVERGED, RETRIED
 from store.status import FINAL, Status, combined
-from store.tables import Event, Experiment, Job, Run
+from store.tables import Checkpoint, Event, Experiment, Job, Run
 from tests.store.strategies import History
 
 SPEC: dict[str, Any] = {"variant": "polynomial", "epochs": 10, "seed": 0, "data_seed": 0}
@@ -63,9 +65,14 @@ def store_history(database: Database, held: Claim, run_id: UUID, history: Histor
 
 
 def finish(
-    database: Database, held: Claim, run_id: UUID, status: Status = Status.SUCCEEDED, result_key: str | None = None
+    database: Database,
+    held: Claim,
+    run_id: UUID,
+    status: Status = Status.SUCCEEDED,
+    result_key: str | None = None,
+    kind: str = DIVERGED,
 ) -> bool:
-    error = {"kind": "diverged", "detail": "the loss became infinite"} if status is Status.FAILED else None
+    error = {"kind": kind, "detail": "the loss became infinite"} if status is Status.FAILED else None
     with database.write() as session:
         return runs.finish(session, held, run_id, status, {}, error, result_key)
 
@@ -108,14 +115,26 @@ def check_all_adds_up(database: Database) -> None:
         all_runs = list(session.scalars(select(Run)))
         for job in session.scalars(select(Job)):
             _check_job(job, [run for run in all_runs if run.job_id == job.id])
+        _check_states(session)
         for experiment in session.scalars(select(Experiment)):
             members = [run for run in all_runs if run.experiment_id == experiment.id]
             _check_experiment(experiment, members)
             _check_told(events.of_experiment(session, experiment.id, limit=10**6), members)
 
 
+def _check_states(session: Session) -> None:
+    """What a job resumes from goes with its end, and never leads the curves of those that go on."""
+    query = select(Checkpoint.epoch, Job, func.max(Run.epochs_done)).join(Job, Job.id == Checkpoint.job_id)
+    states = query.join(Run, Run.job_id == Job.id).where(Checkpoint.run_id.is_(None)).group_by(Checkpoint.id, Job.id)
+    for epoch, job, epochs_done in session.execute(states):
+        assert job.status not in FINAL
+        assert epoch <= epochs_done
+
+
 def _check_job(job: Job, members: Sequence[Run]) -> None:
-    assert job.status == combined(Counter(run.status for run in members))
+    if job.status not in FINAL:  # the runs of one that has ended may have been retried in another
+        assert job.status == combined(Counter(run.status for run in members))
+    assert all(run.status in FINAL for run in members) == (job.status in FINAL)
     assert (job.finished_at is not None) == (job.status in FINAL)
     assert (job.lease_until is not None) == (job.status is Status.RUNNING)
     assert job.fence == job.claims
@@ -137,12 +156,17 @@ def _check_experiment(experiment: Experiment, members: Sequence[Run]) -> None:
 def _check_told(told: Sequence[Event], members: Sequence[Run]) -> None:
     """Who reads the events from the first on knows how every run stands."""
     known = {run.id: Status.QUEUED for run in members}
+    job_of = {run.id: run.job_id for run in members}
+    job_of |= {event.run_id: event.job_id for event in reversed(told) if event.run_id and event.job_id}  # the first one
     for event in told:
         if event.runs is not None and event.status is not None:
-            moved = [run.id for run in members if run.job_id == event.job_id and known[run.id] not in FINAL]
+            moved = [
+                run_id for run_id, job_id in job_of.items() if job_id == event.job_id and known[run_id] not in FINAL
+            ]
             assert len(moved) == event.runs
             known |= dict.fromkeys(moved, event.status)
-        elif event.run_id is not None and event.status is not None:
-            assert known[event.run_id] not in FINAL
-            known[event.run_id] = event.status
+        elif event.run_id is not None and event.status is not None and event.job_id is not None:
+            assert (known[event.run_id] in FINAL) == (event.reason == RETRIED)
+            known[event.run_id], job_of[event.run_id] = event.status, event.job_id
     assert known == {run.id: run.status for run in members}
+    assert job_of == {run.id: run.job_id for run in members}

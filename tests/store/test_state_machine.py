@@ -1,3 +1,5 @@
+"""A model of what may happen to the queue, and what must hold after every step of it."""
+
 from collections.abc import Callable
 from typing import Any, TypeVar
 from uuid import UUID
@@ -13,22 +15,25 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
-from store import curves, experiments, jobs, runs
+from store import checkpoints, curves, experiments, jobs, runs
 from store.engine import Database
-from store.errors import AlreadyFinal, LeaseLost
+from store.errors import AlreadyFinal, LeaseLost, NothingToRetry
 from store.jobs import Claim
+from store.retrying import DIVERGED, retry
 from store.reuse import reuse_earlier
 from store.status import FINAL, Status
-from store.tables import Experiment, Job, Run
+from store.tables import Checkpoint, CheckpointChunk, Experiment, Job, Run
 from tests.store.processes import Crew
-from tests.store.samples import check_all_adds_up, finish, store_epochs, submit, try_claim
+from tests.store.samples import SPEC, check_all_adds_up, finish, store_epochs, submit, try_claim
 
 T = TypeVar("T")
 WORKERS = st.sampled_from(["slot-1", "slot-2"])
 KEYS = st.sampled_from(["k", "l", None])
+KINDS = st.sampled_from([DIVERGED, "internal"])
+EPOCHS = SPEC["epochs"]
 
 
 class AnyOrder(RuleBasedStateMachine):
@@ -40,6 +45,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.ends: dict[UUID, tuple[Status, float | None]] = {}
         self.fences: dict[UUID, int] = {}
         self.newest: dict[UUID, int] = {}
+        self.accepted: dict[UUID, int] = {}
 
     submitted: Bundle[UUID] = Bundle("submitted")
     claims: Bundle[Claim] = Bundle("claims")
@@ -51,7 +57,9 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule(target=submitted, stacks=st.lists(st.integers(1, 3), min_size=1, max_size=2), owner=st.sampled_from("ab"))
     def submit(self, stacks: list[int], owner: str) -> UUID:
-        return submit(self.database, *stacks, owner=owner).id
+        submitted = submit(self.database, *stacks, owner=owner).id
+        self.accepted[submitted] = sum(stacks)
+        return submitted
 
     @rule(target=claims, worker=WORKERS)
     def claim(self, worker: str) -> Any:
@@ -60,18 +68,42 @@ class AnyOrder(RuleBasedStateMachine):
             with self.database.read() as session:
                 assert session.scalar(select(Job).where(Job.status == Status.QUEUED)) is None
             return multiple()
+        return self.noted(claimed)
+
+    @rule(target=claims)
+    def deliver_twice(self) -> Any:
+        """Two workers are woken by the same hint: no two hold the same job."""
+        both = [try_claim(self.database, worker) for worker in ("slot-1", "slot-2")]
+        claimed = [claim for claim in both if claim is not None]
+        assert len({claim.job_id for claim in claimed}) == len(claimed)
+        return multiple(*map(self.noted, claimed))
+
+    def noted(self, claimed: Claim) -> Claim:
         assert claimed.fence > self.newest.get(claimed.job_id, 0)
         self.newest[claimed.job_id] = claimed.fence
         return claimed
 
-    @rule(held=claims, first=st.integers(1, 8), lease_seconds=st.sampled_from([-1.0, 60.0]))
-    def flush(self, held: Claim, first: int, lease_seconds: float) -> None:
-        self.under_fence(held, lambda: store_epochs(self.database, held, first, first + 2, lease_seconds))
+    @rule(held=claims)
+    def heartbeat(self, held: Claim) -> None:
+        self.under_fence(held, lambda: self.write(lambda session: jobs.renew(session, held, 60)))
 
-    @rule(held=claims, which=st.integers(0, 2), status=st.sampled_from(sorted(FINAL)), key=KEYS)
-    def finish(self, held: Claim, which: int, status: Status, key: str | None) -> None:
+    @rule(held=claims, again=st.integers(0, 3), lease_seconds=st.sampled_from([-1.0, 60.0]))
+    def flush(self, held: Claim, again: int, lease_seconds: float) -> None:
+        """Store two epochs more, and some of those before again: a worker that took over trains them again."""
+        done = self.epochs_done(held)
+        epochs = max(1, done + 1 - again), min(done + 2, EPOCHS)
+        self.under_fence(held, lambda: store_epochs(self.database, held, *epochs, lease_seconds))
+
+    @rule(held=claims)
+    def store_state(self, held: Claim) -> None:
+        epoch = self.epochs_done(held)
+        state = checkpoints.NewCheckpoint(None, "state", epoch, b"state")
+        self.under_fence(held, lambda: self.write(lambda session: checkpoints.put_all(session, held, [state])))
+
+    @rule(held=claims, which=st.integers(0, 2), status=st.sampled_from(sorted(FINAL)), key=KEYS, kind=KINDS)
+    def finish(self, held: Claim, which: int, status: Status, key: str | None, kind: str) -> None:
         member = held.runs[which % len(held.runs)].run_id
-        ended = self.under_fence(held, lambda: finish(self.database, held, member, status, key))
+        ended = self.under_fence(held, lambda: finish(self.database, held, member, status, key, kind))
         if ended is not None:
             assert ended == (member not in self.ends)
 
@@ -103,9 +135,34 @@ class AnyOrder(RuleBasedStateMachine):
             members = runs.of_experiment(session, experiment_id, limit=6).items
         self.cancel(lambda session: runs.cancel(session, members[which % len(members)].id))
 
+    @rule(experiment_id=submitted)
+    def retry(self, experiment_id: UUID) -> None:
+        ended = select(Run).where(Run.experiment_id == experiment_id, Run.status.in_([Status.FAILED, Status.CANCELLED]))
+        with self.database.read() as session:
+            expected = {run.id for run in session.scalars(ended) if (run.error or {}).get("kind") != DIVERGED}
+        try:
+            self.write(lambda session: retry(session, experiment_id))
+        except NothingToRetry:
+            assert not expected
+            return
+        assert expected
+        for run_id in expected:
+            del self.ends[run_id]
+        with self.database.read() as session:
+            again = [runs.get(session, run_id) for run_id in expected]
+        assert {(run.status, run.epochs_done, run.cancel_requested) for run in again} == {(Status.QUEUED, 0, False)}
+
     @invariant()
     def everything_adds_up(self) -> None:
         check_all_adds_up(self.database)
+
+    @invariant()
+    def nothing_accepted_is_lost_or_half_written(self) -> None:
+        with self.database.read() as session:
+            known = {found.id: found.total_runs for found in session.scalars(select(Experiment))}
+            stored, whole = (session.scalar(select(func.count()).select_from(t)) for t in (Checkpoint, CheckpointChunk))
+        assert known == self.accepted
+        assert stored == whole
 
     @invariant()
     def ends_are_for_ever_and_fences_grow(self) -> None:
@@ -122,12 +179,17 @@ class AnyOrder(RuleBasedStateMachine):
         self.ends, self.fences = ends, fences
 
     @invariant()
-    def epochs_are_unique(self) -> None:
+    def epochs_are_unique_and_have_no_gaps(self) -> None:
         with self.database.read() as session:
             for run in session.scalars(select(Run)):
                 epochs = curves.read(session, run.id).epochs.tolist()
-                assert epochs == sorted(set(epochs))
-                assert max(epochs, default=0) == run.epochs_done
+                assert epochs == list(range(1, run.epochs_done + 1))
+
+    def epochs_done(self, held: Claim) -> int:
+        """How many epochs are stored of those of the job's runs that train: of all the same."""
+        with self.database.read() as session:
+            members = runs.of_job(session, held.job_id)
+        return max((run.epochs_done for run in members if run.status is Status.RUNNING), default=0)
 
     def write(self, change: Callable[[Session], T]) -> T:
         with self.database.write() as session:

@@ -1,5 +1,6 @@
-"""A database as the migrations make it, and experiments in it."""
+"""A database as the migrations make it, on each stack, and experiments in it."""
 
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,26 +9,34 @@ from uuid import UUID
 import pytest
 
 from mlcore.spec import parse_run_spec
-from store import experiments, jobs, runs, schema
+from store import experiments, jobs, runs
 from store.engine import Database, make_engine
 from store.experiments import NewJob
 from store.jobs import Claim
 from store.tables import Run
+from tests.stacks import STACKS, Stack, stack_of
 from worker.settings import WorkerSettings
 
 Json = dict[str, Any]
 Submit = Callable[..., list[UUID]]
 
 
-@pytest.fixture
-def settings(tmp_path: Path) -> WorkerSettings:
-    return WorkerSettings(data=tmp_path, broker_url=None, database_url=None)
+@pytest.fixture(params=STACKS)
+def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
+    with stack_of(request, request.param) as stack:
+        yield stack
 
 
 @pytest.fixture
-def database(settings: WorkerSettings) -> Iterator[Database]:
+def settings(tmp_path: Path, stack: Stack) -> WorkerSettings:
+    return stack.settings(tmp_path)
+
+
+@pytest.fixture
+def database(settings: WorkerSettings, sqlite_template: Path) -> Iterator[Database]:
+    if settings.database_url is None:
+        shutil.copy(sqlite_template, settings.data / "epochd.db")
     database = Database(make_engine(settings.url))
-    schema.upgrade(database.engine)
     yield database
     database.dispose()
 

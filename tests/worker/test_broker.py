@@ -5,8 +5,19 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from tests.servers import Server
+from tests.waiting import wait_until
 from worker.broker import TASK, Publisher, make_app
 from worker.settings import WorkerSettings
+
+
+@pytest.fixture(params=["filesystem", "redis"])
+def settings(request: pytest.FixtureRequest, tmp_path: Path) -> WorkerSettings:
+    """Settings of either broker."""
+    url = next(request.getfixturevalue("redis")) if request.param == "redis" else None
+    return WorkerSettings(data=tmp_path, broker_url=url)
 
 
 def hints(settings: WorkerSettings, queue: str) -> list[Any]:
@@ -16,8 +27,13 @@ def hints(settings: WorkerSettings, queue: str) -> list[Any]:
         return [message.headers["task"] for message in messages]
 
 
-def test_what_was_published_before_closing_arrives(tmp_path: Path) -> None:
-    settings = WorkerSettings(data=tmp_path, broker_url=None)
+def published(publisher: Publisher, settings: WorkerSettings) -> list[Any]:
+    """Publish another hint; return those that have arrived."""
+    publisher.publish("gpu")
+    return hints(settings, "gpu")
+
+
+def test_what_was_published_before_closing_arrives(settings: WorkerSettings) -> None:
     publisher = Publisher(make_app(settings))
     for queue in ("cpu", "gpu", "cpu"):
         publisher.publish(queue)
@@ -26,9 +42,9 @@ def test_what_was_published_before_closing_arrives(tmp_path: Path) -> None:
     assert hints(settings, "gpu") == [TASK]
 
 
-def test_a_frozen_broker_holds_nobody_up(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as frozen:  # accepts connections, and says nothing
-        url = f"redis://127.0.0.1:{frozen.getsockname()[1]}/0"
+def test_a_silent_broker_holds_nobody_up(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts connections, and says nothing
+        url = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
         publisher = Publisher(make_app(WorkerSettings(data=tmp_path, broker_url=url)))
         start = time.monotonic()
         for _ in range(1000):
@@ -38,7 +54,34 @@ def test_a_frozen_broker_holds_nobody_up(tmp_path: Path) -> None:
         assert time.monotonic() - start < 6
 
 
-def test_a_publisher_goes_on_after_its_broker_was_away(tmp_path: Path) -> None:
+def test_a_broker_that_freezes_holds_nobody_up_and_is_published_to_again(tmp_path: Path, mortal_redis: Server) -> None:
+    settings = WorkerSettings(data=tmp_path, broker_url=mortal_redis.url)
+    publisher = Publisher(make_app(settings))
+    publisher.publish("gpu")
+    wait_until(lambda: hints(settings, "gpu"), 5)
+    mortal_redis.freeze()
+    start = time.monotonic()
+    for _ in range(1000):
+        publisher.publish("cpu")
+    assert time.monotonic() - start < 0.5
+    mortal_redis.thaw()
+    wait_until(lambda: published(publisher, settings), 10, pause=0.1)
+    publisher.close()
+
+
+def test_a_publisher_goes_on_after_its_broker_was_killed(tmp_path: Path, mortal_redis: Server) -> None:
+    settings = WorkerSettings(data=tmp_path, broker_url=mortal_redis.url)
+    publisher = Publisher(make_app(settings))
+    publisher.publish("gpu")
+    wait_until(lambda: hints(settings, "gpu"), 5)
+    mortal_redis.kill()
+    publisher.publish("cpu")
+    mortal_redis.start()
+    wait_until(lambda: published(publisher, settings), 10, pause=0.1)
+    publisher.close()
+
+
+def test_a_publisher_goes_on_after_its_folder_was_away(tmp_path: Path) -> None:
     settings = WorkerSettings(data=tmp_path, broker_url=None)
     publisher = Publisher(make_app(settings))
     settings.broker_folder.rmdir()
@@ -50,7 +93,7 @@ def test_a_publisher_goes_on_after_its_broker_was_away(tmp_path: Path) -> None:
     assert hints(settings, "cpu") == [TASK]
 
 
-def test_closing_twice_is_closing_once(tmp_path: Path) -> None:
-    publisher = Publisher(make_app(WorkerSettings(data=tmp_path, broker_url=None)))
+def test_closing_twice_is_closing_once(settings: WorkerSettings) -> None:
+    publisher = Publisher(make_app(settings))
     publisher.close()
     publisher.close()

@@ -7,6 +7,7 @@ import sys
 
 from store import workers
 from store.engine import Database
+from tests.stacks import Stack
 from tests.waiting import wait_until
 from tests.worker.conftest import Submit, claim, run_of, statuses
 from worker.janitor import run_once
@@ -86,13 +87,13 @@ def test_slots_that_have_been_silent_for_long_are_forgotten(database: Database, 
 
 
 def test_the_process_works_without_torch_until_it_is_told_to_stop(
-    database: Database, settings: WorkerSettings, submit: Submit
+    database: Database, settings: WorkerSettings, stack: Stack, submit: Submit
 ) -> None:
     ids = submit(SPEC)
     claim(database, lease_seconds=-1)
     janitor = subprocess.Popen(
         [sys.executable, "-X", "importtime", "-m", "worker.janitor"],
-        env={**os.environ, "EPOCHD_DATA": str(settings.data)},
+        env={**os.environ, **stack.environment, "EPOCHD_DATA": str(settings.data)},
         stderr=subprocess.PIPE,
         text=True,
     )

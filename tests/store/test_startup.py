@@ -1,0 +1,82 @@
+"""What is made sure of before anything starts to work."""
+
+import logging
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from alembic import command
+
+from store import schema
+from store.engine import make_engine
+from store.errors import DatabaseUnreachable, SchemaOutdated
+from store.settings import StoreSettings
+from store.startup import require_database
+from tests.servers import Server, fresh_database
+from tests.stacks import STACKS
+
+NOBODY = "postgresql://epochd:secret@127.0.0.1:9/epochd"
+
+
+@pytest.fixture(params=STACKS)
+def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StoreSettings]:
+    """Settings of a database without tables."""
+    if request.param == "embedded":
+        yield StoreSettings(data=tmp_path, database_url=None)
+    else:
+        with fresh_database(request.getfixturevalue("postgresql")) as url:
+            yield StoreSettings(data=tmp_path, database_url=url)
+
+
+def migrate(settings: StoreSettings, revision: str = "head") -> None:
+    engine = make_engine(settings.url)
+    with engine.begin() as connection:
+        command.upgrade(schema.migrations_config(connection), revision)
+    engine.dispose()
+
+
+def test_a_database_with_todays_tables_is_fine(settings: StoreSettings) -> None:
+    migrate(settings)
+    require_database(settings)
+
+
+@pytest.mark.parametrize("revision", [None, "0001"], ids=["empty", "old"])
+def test_other_tables_are_refused_with_the_way_out(settings: StoreSettings, revision: str | None) -> None:
+    if revision is not None:
+        migrate(settings, revision)
+    with pytest.raises(SchemaOutdated, match=r"python -m store\.schema"):
+        require_database(settings)
+
+
+def test_a_database_that_does_not_answer_is_named_without_its_password(tmp_path: Path) -> None:
+    settings = StoreSettings(data=tmp_path, database_url=NOBODY, start_seconds=0.1)
+    with pytest.raises(DatabaseUnreachable, match=r"127\.0\.0\.1:9/epochd.*EPOCHD_DATABASE_URL") as refused:
+        require_database(settings)
+    assert "secret" not in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_folder_that_is_not_there_is_not_waited_for(tmp_path: Path) -> None:
+    start = time.monotonic()
+    with pytest.raises(DatabaseUnreachable, match="nowhere"):
+        require_database(StoreSettings(data=tmp_path / "nowhere", database_url=None))
+    assert time.monotonic() - start < 5
+
+
+def test_a_server_that_comes_up_late_is_waited_for(
+    mortal_postgresql: Server, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with fresh_database(mortal_postgresql.url) as url:
+        settings = StoreSettings(data=tmp_path, database_url=url)
+        migrate(settings)
+        mortal_postgresql.end(signal.SIGINT)
+        start = threading.Timer(1.0, mortal_postgresql.start)
+        start.start()
+        with caplog.at_level(logging.WARNING):
+            require_database(settings)
+        start.join()
+    said = [record.getMessage() for record in caplog.records if "waiting for the database" in record.getMessage()]
+    assert len(said) == 1
