@@ -46,6 +46,10 @@ test: $(INSTALLED)  ## Run the tests; ARGS=… goes to pytest
 soak: $(INSTALLED)  ## Run the long tests, which kill everything again and again; ARGS=… goes to pytest
 	$(BIN)/pytest -q -m soak --timeout=7200 $(ARGS)
 
+.PHONY: chaos
+chaos: $(INSTALLED)  ## Kill a service's processes at random while it trains, and count what was lost; ARGS='--stack servers'
+	$(BIN)/python -m tests.chaos $(ARGS)
+
 .PHONY: lint
 lint: $(INSTALLED)  ## Check style, format, types and the import contracts
 	$(BIN)/ruff check

@@ -1,0 +1,159 @@
+"""A process of its own that reads tables and events: while the service suffers, and once more when all should be over.
+
+`python -m tests.chaos.oracle ACCEPTED`: reads the database that EPOCHD_DATA or EPOCHD_DATABASE_URL names, until its
+standard input ends; then prints what it found as one JSON document. ACCEPTED has a line for each accepted experiment:
+its id and how many runs were asked for.
+"""
+
+import json
+import select
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from uuid import UUID
+
+from sqlalchemy import func
+from sqlalchemy import select as query
+from sqlalchemy.orm import Session
+
+from store import curves
+from store.engine import Database, make_engine
+from store.settings import StoreSettings
+from store.status import FINAL, Status
+from store.tables import Checkpoint, Event, Experiment, Job, Run
+from tests.waiting import wait_until
+
+LOOK_SECONDS = 0.5
+END_SECONDS = 120.0
+
+
+@dataclass
+class Verdict:
+    """How many runs became what, and whatever must never be, by what it is of."""
+
+    accepted: int = 0
+    succeeded: int = 0
+    lost: int = 0  # accepted, but not final
+    finished_twice: int = 0
+    went_back: list[str] = field(default_factory=list)  # jobs whose fence or final status changed back
+    broken_curves: list[str] = field(default_factory=list)  # runs whose epochs are not 1, 2, … without a gap
+    wrong_counts: list[str] = field(default_factory=list)  # experiments whose counters are not those of their runs
+    other_bits: list[str] = field(default_factory=list)  # runs whose weights are not those of the same spec elsewhere
+    crashes: int = 0  # events of jobs that lost their worker
+
+
+class Watch:
+    """What it saw of each job so far: fences only grow, and what is final stays."""
+
+    def __init__(self, database: Database, verdict: Verdict) -> None:
+        self._database = database
+        self._verdict = verdict
+        self._seen: dict[UUID, tuple[int, Status]] = {}
+
+    def look(self) -> None:
+        """Compare every job with what it was."""
+        with self._database.read() as session:
+            for job, fence, status in session.execute(query(Job.id, Job.fence, Job.status)):
+                fence_before, before = self._seen.get(job, (0, Status.QUEUED))
+                if fence < fence_before or (before in FINAL and status != before):
+                    self._verdict.went_back.append(f"{job}: {before} under {fence_before}, then {status} under {fence}")
+                self._seen[job] = fence, status
+
+
+def main() -> int:
+    """Watch until standard input ends, wait until all is over, judge."""
+    accepted, verdict = Path(sys.argv[1]), Verdict()
+    database = Database(make_engine(StoreSettings().url))
+    watch = Watch(database, verdict)
+    while not select.select([sys.stdin], [], [], LOOK_SECONDS)[0]:
+        watch.look()
+    try:
+        wait_until(lambda: _all_final(database), END_SECONDS, "the end of all runs", pause=LOOK_SECONDS)
+    except AssertionError as late:
+        sys.stderr.write(f"{late}\n")
+    watch.look()
+    with database.read() as session:
+        judge(session, dict(_lines(accepted)), verdict)
+    database.dispose()
+    sys.stdout.write(json.dumps(asdict(verdict)) + "\n")
+    return 0
+
+
+def judge(session: Session, accepted: dict[UUID, int], verdict: Verdict) -> None:
+    """Read the whole database against what was accepted."""
+    runs = list(session.scalars(query(Run)))
+    by_experiment: dict[UUID, list[Run]] = defaultdict(list)
+    for run in runs:
+        by_experiment[run.experiment_id].append(run)
+    verdict.accepted = sum(accepted.values())
+    verdict.succeeded = sum(run.status == Status.SUCCEEDED for run in runs)
+    verdict.lost = sum(
+        count - sum(run.status in FINAL for run in by_experiment[experiment]) for experiment, count in accepted.items()
+    )
+    verdict.finished_twice = _finished_twice(session)
+    verdict.broken_curves = list(_broken_curves(session, runs))
+    verdict.wrong_counts = list(_wrong_counts(session, by_experiment, accepted))
+    verdict.other_bits = list(_other_bits(session, runs))
+    verdict.crashes = session.scalar(query(func.count()).select_from(Event).where(Event.kind == "crashed")) or 0
+
+
+def _finished_twice(session: Session) -> int:
+    """Count the ends of runs beyond the first: an event tells of one run's end, or of that of `runs` of a job's."""
+    of_one = query(Event.run_id, func.count() - 1).where(Event.run_id.is_not(None), Event.status.in_(FINAL))
+    twice = sum(more for _, more in session.execute(of_one.group_by(Event.run_id)))
+    members = dict(session.execute(query(Run.job_id, func.count()).group_by(Run.job_id)).all())
+    told = func.sum(func.coalesce(Event.runs, 1))
+    of_job = query(Event.job_id, told).where(
+        Event.status.in_(FINAL), Event.job_id.is_not(None), Event.run_id.is_not(None) | Event.runs.is_not(None)
+    )
+    return twice + sum(max(0, ends - members[job]) for job, ends in session.execute(of_job.group_by(Event.job_id)))
+
+
+def _broken_curves(session: Session, runs: list[Run]) -> Iterator[str]:
+    for run in runs:
+        epochs = curves.read(session, run.id).epochs.tolist()
+        if epochs != list(range(1, run.epochs_done + 1)) or (
+            run.status == Status.SUCCEEDED and len(epochs) != run.epochs
+        ):
+            yield f"{run.id}: {len(epochs)} epochs stored, {run.epochs_done} of {run.epochs} counted"
+
+
+def _wrong_counts(session: Session, by_experiment: dict[UUID, list[Run]], accepted: dict[UUID, int]) -> Iterator[str]:
+    for experiment in session.scalars(query(Experiment)):
+        runs, asked = by_experiment[experiment.id], accepted.get(experiment.id)
+        is_right = all(getattr(experiment, status) == sum(run.status == status for run in runs) for status in Status)
+        if not is_right or len(runs) != asked:
+            yield f"{experiment.id}: {len(runs)} runs, {asked} accepted, counters right: {is_right}"
+
+
+def _other_bits(session: Session, runs: list[Run]) -> Iterator[str]:
+    """Find succeeded runs whose final weights are not those of the first run of the same spec in a like job."""
+    weights = dict(session.execute(query(Checkpoint.run_id, Checkpoint.sha256).where(Checkpoint.kind == "last")).all())
+    jobs = {job: (device, threads) for job, device, threads in session.execute(query(Job.id, Job.device, Job.threads))}
+    stacks: dict[UUID, int] = defaultdict(int)
+    for run in runs:
+        stacks[run.job_id] += 1
+    first: dict[tuple[object, ...], str | None] = {}
+    for run in runs:
+        if run.status != Status.SUCCEEDED:
+            continue
+        alike = (json.dumps(run.spec, sort_keys=True), run.stack_index, stacks[run.job_id], *jobs[run.job_id])
+        if first.setdefault(alike, weights.get(run.id)) != weights.get(run.id) or run.id not in weights:
+            yield str(run.id)
+
+
+def _all_final(database: Database) -> bool:
+    with database.read() as session:
+        return not session.scalar(query(func.count()).select_from(Job).where(Job.status.not_in(FINAL)))
+
+
+def _lines(accepted: Path) -> Iterator[tuple[UUID, int]]:
+    for line in accepted.read_text(encoding="utf-8").splitlines():
+        experiment, runs = line.split()
+        yield UUID(experiment), int(runs)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
