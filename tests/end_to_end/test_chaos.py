@@ -10,7 +10,10 @@ from tests.stacks import STACKS
 
 @pytest.mark.parametrize("stack", STACKS)
 @pytest.mark.timeout(300)
-def test_sigkills_at_random_of_all_processes(stack: str) -> None:
+def test_sigkills_at_random_of_all_processes(stack: str, request: pytest.FixtureRequest) -> None:
+    if stack == "servers":
+        request.getfixturevalue("postgresql")  # says what to do where there is none
+        request.getfixturevalue("redis")
     report = caused(Options(stack, runs=60, jobs=20, kills=6, slots=2, seed=1, mean_seconds=1.5))
     assert report["submitted"] == 60
     assert report["kills"] == 6
