@@ -107,7 +107,7 @@ def _finished_twice(session: Session) -> int:
     of_job = query(Event.job_id, told).where(
         Event.status.in_(FINAL), Event.job_id.is_not(None), Event.run_id.is_not(None) | Event.runs.is_not(None)
     )
-    ends = session.execute(of_job.group_by(Event.job_id)).tuples()
+    ends = session.execute(of_job.group_by(Event.job_id))
     return twice + sum(max(0, count - members[job]) for job, count in ends if job is not None)
 
 
