@@ -8,12 +8,11 @@ import pytest
 from fastapi.testclient import TestClient
 
 from api import examples
-from api.app import create_app
 from api.settings import ApiSettings
 from mlcore.spec import parse_run_spec
 from store import experiments
 from store.status import Status
-from tests.api.service import Service
+from tests.api.service import Service, client_of
 from tests.waiting import wait_until
 
 EVERY_EXAMPLE = [example["value"] for some in examples.EXPERIMENTS.values() for example in some]
@@ -197,7 +196,7 @@ def test_what_somebody_else_owns_is_not_found(service: Service) -> None:
 
 def test_a_broken_broker_does_not_hold_up_a_submission(settings: ApiSettings) -> None:
     broken = settings.model_copy(update={"broker_url": "redis://127.0.0.1:1/0"})
-    with TestClient(create_app(broken)) as client:
+    with client_of(broken) as client:
         started = time.perf_counter()
         answer = client.post("/v1/experiments", json={"spec": {"variant": "linear"}})
         assert time.perf_counter() - started < 0.5
