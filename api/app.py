@@ -7,11 +7,14 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
 from api import openapi, problems
+from api.callers import Callers
 from api.dependencies import State
 from api.head import HeadAsGet
 from api.request_ids import RequestIds
 from api.routes import compare, concepts, experiments, predictions, presets, queue, results, runs, system, variants
+from api.security_headers import SecurityHeaders
 from api.settings import ApiSettings
+from api.trusted_hosts import TrustedHosts
 from api.version import VERSION
 from store.engine import Database, make_engine
 from worker.broker import Publisher, make_app
@@ -42,7 +45,10 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
         lifespan=lifespan,
     )
     problems.install(app)
+    app.add_middleware(Callers)  # the innermost: what is added later is passed first
+    app.add_middleware(TrustedHosts, names=chosen.trusted_hosts)
     app.add_middleware(HeadAsGet)
+    app.add_middleware(SecurityHeaders)
     app.add_middleware(RequestIds)
     for module in (
         experiments,

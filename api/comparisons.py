@@ -35,7 +35,7 @@ SELECTED_ON_TEST: Final = (
 )
 
 
-def answer(session: Session, owner: str, asked: schemas.ComparisonRequest) -> schemas.Comparison:
+def answer(session: Session, owner: str | None, asked: schemas.ComparisonRequest) -> schemas.Comparison:
     """Compare what was asked for; raises Problem 404, and 422 where a side is not one configuration or they clash."""
     a, b = sides.choose(session, owner, "a", asked.a), sides.choose(session, owner, "b", asked.b)
     _check_comparable(a, b, asked.metric)

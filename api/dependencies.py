@@ -4,12 +4,10 @@ from typing import Annotated, Any, TypedDict, cast
 
 from fastapi import Depends, Request
 
+from api.callers import Caller
 from api.settings import ApiSettings
 from store.engine import Database
 from worker.broker import Publisher
-
-LOCAL = "local"
-"""Who owns what is submitted without a key."""
 
 
 class State(TypedDict):
@@ -18,6 +16,18 @@ class State(TypedDict):
     database: Database
     publisher: Publisher
     settings: ApiSettings
+
+
+async def _caller(request: Request) -> Caller:
+    return cast("Caller", request.state.caller)
+
+
+async def _submitter(request: Request) -> str:
+    return (await _caller(request)).owner
+
+
+async def _owner(request: Request) -> str | None:
+    return (await _caller(request)).sees
 
 
 async def _database(request: Request) -> Database:
@@ -32,10 +42,6 @@ async def _settings(request: Request) -> ApiSettings:
     return cast("ApiSettings", request.state.settings)
 
 
-async def _owner() -> str:
-    return LOCAL
-
-
 async def _posted(request: Request) -> dict[str, Any]:
     return cast("dict[str, Any]", await request.json()) if await request.body() else {}
 
@@ -43,6 +49,9 @@ async def _posted(request: Request) -> dict[str, Any]:
 DatabaseOf = Annotated[Database, Depends(_database)]
 PublisherOf = Annotated[Publisher, Depends(_publisher)]
 SettingsOf = Annotated[ApiSettings, Depends(_settings)]
-Owner = Annotated[str, Depends(_owner)]
+Submitter = Annotated[str, Depends(_submitter)]
+"""Whose it is, what this request submits."""
+Owner = Annotated[str | None, Depends(_owner)]
+"""Whose things this request may see; None: everybody's."""
 Posted = Annotated[dict[str, Any], Depends(_posted)]
 """The body as it was posted, once it has been found valid."""

@@ -6,6 +6,8 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
+from api.callers import PROTECTED
+from api.responses import problems
 from api.schemas.common import Problem, ProblemError
 
 TITLE: Final = "epochd"
@@ -37,6 +39,11 @@ TAGS: Final = [
     {"name": "queue", "description": "What waits, why, and who works."},
     {"name": "service", "description": "The service itself."},
 ]
+_KEY: Final = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "A key from `epochd keys create`. While none was ever made, the machine itself needs none.",
+}
 _REPLACED = ("HTTPValidationError", "ValidationError")
 
 
@@ -73,9 +80,19 @@ def _derive(app: FastAPI) -> dict[str, Any]:
         schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
         schema.pop("$defs", None)
         schemas[model.__name__] = schema
-    for operation in (operation for path in document["paths"].values() for operation in path.values()):
-        _drop_own_errors(operation["responses"])
+    document["components"]["securitySchemes"] = {"key": _KEY}
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            _drop_own_errors(operation["responses"])
+            if path.startswith(PROTECTED):
+                _ask_for_key(operation)
     return document
+
+
+def _ask_for_key(operation: dict[str, Any]) -> None:
+    operation["security"] = [{"key": []}, {}]
+    refusals = {str(status): answer for status, answer in problems(401, 403).items()}
+    operation["responses"] = dict(sorted({**operation["responses"], **refusals}.items()))
 
 
 def _drop_own_errors(responses: dict[str, Any]) -> None:

@@ -20,12 +20,41 @@ class Kind:
 bad_request = Kind(
     "bad-request", 400, "The request cannot be read", "The server could not make sense of the HTTP request itself."
 )
+untrusted_host = Kind(
+    "untrusted-host",
+    400,
+    "The service is not known by this name",
+    "The Host header has a name that this service was not told of. It answers to `localhost`, to IP addresses and to "
+    "the names in `EPOCHD_TRUSTED_HOSTS`: otherwise a web page whose name leads here could use it through a browser.",
+)
 not_json = Kind(
     "not-json",
     400,
     "The body is not JSON",
     "The body must be one JSON document in UTF-8 (RFC 8259). The detail says where reading it stopped; "
     "frequent reasons are single quotes, a comma after the last item and a missing brace.",
+)
+unauthorized = Kind(
+    "unauthorized",
+    401,
+    "A key is needed",
+    "Send `Authorization: Bearer KEY` with a key that is valid. Keys are made on the machine that serves, with "
+    "`epochd keys create`, and shown once. They are taken from this header only, never from an address.",
+)
+forbidden = Kind(
+    "forbidden",
+    403,
+    "The key is not good for this",
+    "A key has a scope: `read` looks, `write` submits and cancels too, `admin` does so with what belongs to others.",
+)
+cross_site = Kind(
+    "cross-site",
+    403,
+    "Not from a page of another site",
+    "A browser sent this for a page that this service did not serve. While there are no keys, whoever is on this "
+    "machine may do everything, and a page that somebody reads there must not. Other programs are not meant: they send "
+    "no Origin header. With keys (`epochd keys create`) this does not arise.",
+    "This was sent for a page of another site; without a key only this service's own pages may change anything.",
 )
 not_found = Kind(
     "not-found",
@@ -94,6 +123,14 @@ invalid = Kind(
     "posted document (a JSON Pointer, RFC 6901; for `in: query` the name of the parameter), `detail` what is wrong and "
     "what would be right. /v1/variants shows every field with its default and its bounds.",
 )
+queue_full = Kind(
+    "queue-full",
+    429,
+    "Too much of yours is waiting",
+    "Each owner may have so many runs waiting at a time (`EPOCHD_MAX_QUEUED_RUNS`), so that nobody fills the queue of "
+    "everybody. Post it again when some have been trained, or cancel what is not needed any more.",
+    headers={"Retry-After": "30"},
+)
 internal = Kind(
     "internal",
     500,
@@ -134,7 +171,11 @@ database_unavailable = Kind(
 
 ALL = (
     bad_request,
+    untrusted_host,
     not_json,
+    unauthorized,
+    forbidden,
+    cross_site,
     not_found,
     no_checkpoint,
     method_not_allowed,
@@ -145,6 +186,7 @@ ALL = (
     too_large,
     unsupported_media_type,
     invalid,
+    queue_full,
     internal,
     checkpoint_damaged,
     dataset_unusable,

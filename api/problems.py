@@ -52,6 +52,7 @@ DOMAIN: dict[type[Exception], Kind] = {
     store_errors.NotFound: kinds.not_found,
     store_errors.AlreadyFinal: kinds.already_finished,
     store_errors.NothingToRetry: kinds.nothing_to_retry,
+    store_errors.QueueFull: kinds.queue_full,
     store_errors.SchemaOutdated: kinds.not_ready,
     store_errors.CheckpointDamaged: kinds.checkpoint_damaged,
     mlcore_errors.DatasetError: kinds.dataset_unusable,
@@ -96,10 +97,11 @@ def install(app: FastAPI) -> None:
         *DOMAIN,
         Exception,
     ):
-        app.add_exception_handler(error, _answer)
+        app.add_exception_handler(error, answer)
 
 
-async def _answer(request: Request, error: Exception) -> JSONResponse:
+async def answer(request: Request, error: Exception) -> JSONResponse:
+    """The error as a problem document; what is the service's fault is logged."""
     problem = _problem_of(request, error)
     if problem is not error and problem.kind.status >= 500:
         unforeseen = error if problem.kind is kinds.internal else None

@@ -42,7 +42,7 @@ class Chosen:
         return self.experiment.id, self.runs[0].number
 
 
-def choose(session: Session, owner: str, side: str, asked: Side) -> Chosen:
+def choose(session: Session, owner: str | None, side: str, asked: Side) -> Chosen:
     """Find the one configuration that is asked for as this side; raises Problem 404, and 422 when it is not one.
 
     An experiment's runs are numbered configuration by configuration, so it takes the first run of each and then those

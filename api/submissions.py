@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from api.schemas.experiments import ExperimentRequest, Validation
-from mlcore.expansion import expand
+from mlcore.errors import NotExpandable
+from mlcore.expansion import MOST_RUNS, expand
 from mlcore.grouping import run_seconds, stack_seconds, stacks
 from mlcore.lazy import Lazy
 from mlcore.spec import RunSpec
@@ -23,9 +24,11 @@ class Plan:
     stacks: list[list[int]]
 
     @classmethod
-    def of(cls, submission: ExperimentRequest, workers: int) -> Self:
-        """Expand a request and group it for so many workers; raises NotExpandable."""
+    def of(cls, submission: ExperimentRequest, workers: int, most_runs: int = MOST_RUNS) -> Self:
+        """Expand a request and group it for so many workers; raises NotExpandable, as for more than `most_runs`."""
         specs = expand(submission)
+        if len(specs) > most_runs:
+            raise NotExpandable("", f"stands for {len(specs)} runs; here an owner may have {most_runs} waiting")
         return cls(specs, stacks(specs, workers))
 
     def jobs(self, queue: str) -> Sequence[NewJob]:

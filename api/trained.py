@@ -34,7 +34,7 @@ class Trained:
     has_succeeded: bool
 
     @classmethod
-    def read(cls, database: Database, run_id: UUID, owner: str, checkpoint: str) -> Self:
+    def read(cls, database: Database, run_id: UUID, owner: str | None, checkpoint: str) -> Self:
         """Read it; raises NotFound, Problem 404 for weights that are not kept, CheckpointDamaged."""
         with database.read() as session:
             run = runs.get(session, run_id, owner)

@@ -28,7 +28,8 @@ LARGEST_PAGE: Final = 200
 class Client(Transport):
     """Speaks with one service; a context manager, or `close()` it. Every method raises EpochdError on a refusal.
 
-    `base_url` is the service's address ("http://127.0.0.1:8000"), `key` its API key where it asks for one.
+    `base_url` is the service's address ("http://127.0.0.1:8000"), `key` an API key where it asks for one (by
+    default the one in the environment variable EPOCHD_KEY).
     """
 
     # Experiments

@@ -1,4 +1,4 @@
-"""The API as a process of the supervisor: it serves on a socket that was opened for it, and ends with its starter."""
+"""The API as a process: on a socket that its supervisor opened for it and with which it ends, or on one of its own."""
 
 import argparse
 import socket
@@ -6,6 +6,9 @@ import sys
 
 import uvicorn
 
+from epochd.listening import CannotServe, listen
+from store.errors import StoreError
+from store.startup import require_database
 from worker.lifeline import end_with
 from worker.logs import configure_logging
 from worker.settings import WorkerSettings
@@ -16,16 +19,31 @@ GRACE_SECONDS = 3  # for requests in flight and open streams
 def main() -> int:
     """Serve until told to stop."""
     parser = argparse.ArgumentParser(prog="python -m epochd.serve", description=main.__doc__)
-    parser.add_argument("--socket", type=int, required=True, help="file descriptor of a listening socket")
-    listening = socket.socket(fileno=parser.parse_args().socket)
+    parser.add_argument("--socket", type=int, help="file descriptor of a listening socket, instead of an address")
+    parser.add_argument("--host", default="127.0.0.1", help="address to serve at (127.0.0.1)")
+    parser.add_argument("--port", type=int, default=8000, help="port to serve at (8000)")
+    asked = parser.parse_args()
+    settings = WorkerSettings()
     configure_logging("api")
-    end_with(WorkerSettings().lifeline)
+    end_with(settings.lifeline)
+    try:
+        listening = _listening(asked, settings)
+    except (CannotServe, StoreError) as problem:
+        sys.stderr.write(f"{problem}\n")
+        return 1
     config = uvicorn.Config(
         "api.app:create_app", factory=True, log_config=None, access_log=False, timeout_graceful_shutdown=GRACE_SECONDS
     )
     server = uvicorn.Server(config)
     server.run(sockets=[listening])
     return 0 if server.started else 1
+
+
+def _listening(asked: argparse.Namespace, settings: WorkerSettings) -> socket.socket:
+    if asked.socket is not None:
+        return socket.socket(fileno=asked.socket)
+    require_database(settings)
+    return listen(asked.host, asked.port, settings.url)
 
 
 if __name__ == "__main__":

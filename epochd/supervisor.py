@@ -5,7 +5,6 @@ that only the supervisor holds open, and ends with it (worker.lifeline).
 """
 
 import http.client
-import ipaddress
 import logging
 import os
 import shutil
@@ -20,10 +19,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
 
-from store import schema
+from epochd.listening import listen, reachable, url
 from store.datafolder import lock_data_folder
-from store.engine import make_engine
-from store.startup import require_database
+from store.startup import prepare
 from worker.openmp import environment, usable_cores
 from worker.settings import WorkerSettings
 
@@ -34,12 +32,7 @@ STEADY_SECONDS = 10.0  # a process that lived so long is started again at once
 LONGEST_DELAY = 10.0
 STOP_SECONDS = 9.0  # what a process gets to end by itself
 READY_TIMEOUT = 1.0
-BACKLOG = 2048
 MOST_SLOTS = 4
-
-
-class CannotServe(Exception):
-    """The service cannot be started; str() is a sentence for whoever started it."""
 
 
 @dataclass(frozen=True)
@@ -109,12 +102,14 @@ def default_slots() -> int:
 def serve(options: Options) -> None:
     """Serve until SIGINT or SIGTERM; raises CannotServe, or StoreError as for a data folder in use or old tables."""
     told_to_stop = Event()
+    settings = WorkerSettings(data=options.data)
     with ExitStack() as stack:
         stack.enter_context(lock_data_folder(options.data))
-        _prepare(options.data)  # which may wait long, so signals end it as they end any program
+        _prepare(settings)  # which may wait long, so signals end it as they end any program
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, lambda *_: told_to_stop.set())
-        listening = stack.enter_context(_listen(options.host, options.port))
+        # Opened here, so that requests wait, and are not refused, while the API is started again.
+        listening = stack.enter_context(listen(options.host, options.port, settings.url))
         lifeline = stack.enter_context(_pipe())
         processes = _processes(options, listening, lifeline)
         stack.callback(_stop, processes)
@@ -122,34 +117,11 @@ def serve(options: Options) -> None:
         _supervise(processes, listening, told_to_stop)
 
 
-def _prepare(data: Path) -> None:
+def _prepare(settings: WorkerSettings) -> None:
     """Bring the embedded database up to date and drop old hints: the database knows what waits."""
-    settings = WorkerSettings(data=data)
-    if settings.database_url is None:
-        engine = make_engine(settings.url)
-        schema.upgrade(engine)
-        engine.dispose()
-    else:
-        require_database(settings)
+    prepare(settings)
     if settings.broker_url is None:
         shutil.rmtree(settings.broker_folder, ignore_errors=True)
-
-
-@contextmanager
-def _listen(host: str, port: int) -> Iterator[socket.socket]:
-    """Open the socket here, so that requests wait, and are not refused, while the API is started again."""
-    try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        if not ipaddress.ip_address(address[0]).is_loopback:
-            raise CannotServe(f"Without API keys epochd serves this machine alone, and {host} is reached from others.")
-        listening = socket.create_server(address[:2], family=family, backlog=BACKLOG)
-    except OSError as problem:
-        raise CannotServe(
-            f"Cannot serve at {host}, port {port}: {problem.strerror or problem}. "
-            "Choose another with --host and --port; --port 0 takes any free one."
-        ) from None
-    with listening:
-        yield listening
 
 
 @contextmanager
@@ -196,7 +168,7 @@ def _supervise(processes: list[Supervised], listening: socket.socket, told_to_st
             process.look()
         if not is_announced and _is_ready(listening):
             is_announced = True
-            print(f"epochd is ready at {_url(listening)}", flush=True)
+            print(f"epochd is ready at {url(listening)}", flush=True)
         told_to_stop.wait(LOOK_SECONDS)
 
 
@@ -216,7 +188,7 @@ def _stop(processes: list[Supervised]) -> None:
 
 
 def _is_ready(listening: socket.socket) -> bool:
-    host, port = _reachable(listening)
+    host, port = reachable(listening)
     connection = http.client.HTTPConnection(host, port, timeout=READY_TIMEOUT)
     try:
         connection.request("GET", "/readyz")
@@ -227,19 +199,7 @@ def _is_ready(listening: socket.socket) -> bool:
         connection.close()
 
 
-def _reachable(listening: socket.socket) -> tuple[str, int]:
-    """Return an address under which this machine reaches the socket."""
-    host, port = listening.getsockname()[:2]
-    everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not served at
-    return everywhere.get(host, host), port
-
-
-def _url(listening: socket.socket) -> str:
-    host, port = _reachable(listening)
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
 def _tell(options: Options, listening: socket.socket) -> None:
     slots = "1 slot" if options.slots == 1 else f"{options.slots} slots"
-    print(f"epochd starts at {_url(listening)} with {slots}; Ctrl-C stops it", flush=True)
+    print(f"epochd starts at {url(listening)} with {slots}; Ctrl-C stops it", flush=True)
     print(f"data folder: {options.data}", flush=True)

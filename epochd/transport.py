@@ -1,5 +1,6 @@
 """Requests to the service and what comes back: JSON documents, bytes, or an error."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, Self
@@ -40,7 +41,8 @@ class Transport:
     """The connections to one service; a context manager, or `close()` it."""
 
     def __init__(self, base_url: str, key: str | None = None) -> None:
-        headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+        key = key or os.environ.get("EPOCHD_KEY")
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._http = httpx2.Client(base_url=base_url, headers=headers, timeout=TIMEOUT)
 
     def __enter__(self) -> Self:

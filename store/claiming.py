@@ -1,4 +1,7 @@
-"""Which queued job is next: highest priority, then the owner with the fewest running jobs, then the oldest.
+"""Which queued job is next: highest priority, then the owner whose turn it is, then the oldest.
+
+It is the turn of the owner with the fewest running jobs, and among those of the one whose last job started first: they
+take turns even where a single worker, between two jobs, leaves nobody with a running one to be compared by.
 
 Sorting the whole queue for every claim would take longer the more waits. Instead the query walks along the index from
 the first job of each (queue, priority, owner) to the first of the next, a few steps however many jobs there are, and
@@ -9,7 +12,7 @@ from collections.abc import Callable
 from functools import cache
 from uuid import UUID
 
-from sqlalchemy import CTE, ColumnElement, ScalarSelect, Subquery, func, select, true
+from sqlalchemy import CTE, ColumnElement, ColumnExpressionArgument, ScalarSelect, Subquery, func, select, true
 from sqlalchemy.orm import aliased
 
 from store.status import Status
@@ -47,13 +50,13 @@ def next_job(queues: tuple[str, ...], *, skip_locked: bool) -> ScalarSelect[UUID
 def _groups_best_first(queues: tuple[str, ...]) -> Subquery:
     heads, head = _heads(), aliased(Job)
     running = running_by_owner()
-    busy = func.coalesce(running.c.jobs, 0)
+    turn = (func.coalesce(running.c.jobs, 0), last_served(head.owner))
     query = (
         select(head.id, head.queue, head.priority, head.owner)
         .join(heads, heads.c.id == head.id)
         .outerjoin(running, running.c.owner == head.owner)
         .where(head.queue.in_(queues))
-        .order_by(head.priority.desc(), busy, head.created_at, head.id)
+        .order_by(head.priority.desc(), *turn, head.created_at, head.owner, head.id)
     )
     return query.subquery()
 
@@ -88,3 +91,10 @@ def running_by_owner() -> Subquery:
     job = aliased(Job)
     counted = select(job.owner, func.count().label("jobs")).where(job.status == Status.RUNNING).group_by(job.owner)
     return counted.subquery()
+
+
+def last_served(owner: ColumnExpressionArgument[str]) -> ColumnElement[float]:
+    """Return when the latest of the owner's jobs was first started; 0 when none ever was."""
+    job = aliased(Job)
+    latest = select(func.max(job.started_at)).where(job.owner == owner).scalar_subquery()
+    return func.coalesce(latest, 0.0)

@@ -17,6 +17,10 @@ class NothingToRetry(StoreError):
     """No run of the experiment has failed, other than by diverging, or been cancelled."""
 
 
+class QueueFull(StoreError):
+    """The owner has as many runs waiting as one owner may have."""
+
+
 class LeaseLost(StoreError):
     """The job is no longer held under this fence: stop, and write nothing more."""
 

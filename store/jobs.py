@@ -62,8 +62,8 @@ def claim(
 ) -> Claim | None:
     """Claim the best queued job of the queues for this worker, or return None when there is none to be had.
 
-    Best is the highest priority, then the owner with the fewest running jobs, then the oldest. No two claims get the
-    same job; each gets a greater fence. The job's unfinished runs become running.
+    Best is the highest priority, then the owner whose turn it is (store.claiming), then the oldest. No two claims get
+    the same job; each gets a greater fence. The job's unfinished runs become running.
 
     Device and threads decide the bits of a training, so those of the first claim stay the job's and are returned; a
     worker can run with any number of threads. When it has another device, the job takes its device and threads, and an

@@ -3,19 +3,17 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from statistics import fmean
-from typing import Any
 from uuid import UUID
 
 import numpy as np
-from sqlalchemy import Select, bindparam, func, select, tuple_
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
 from store import jobs, workers
-from store.claiming import running_by_owner
 from store.clock import database_now
 from store.paging import AnyRow
+from store.positions import position_query
 from store.status import Status
 from store.tables import Job, Run
 
@@ -52,10 +50,10 @@ class QueuePlace:
 def place(session: Session, experiment_id: UUID, *, worker_seconds: float = 15) -> QueuePlace | None:
     """Return the place of the experiment's best queued job, or None when none is queued.
 
-    The position counts the jobs of its queue that a claim would take before it now. A worker that was not heard of for
+    The position counts the jobs of its queue that would be claimed before it. A worker that was not heard of for
     `worker_seconds` is not counted on.
     """
-    found = session.execute(_place(), {"experiment_id": experiment_id}).one_or_none()
+    found = session.execute(position_query(), {"experiment_id": experiment_id}).one_or_none()
     if found is None:
         return None
     position = found.ahead + 1
@@ -63,30 +61,6 @@ def place(session: Session, experiment_id: UUID, *, worker_seconds: float = 15) 
     idle = len(live - jobs.holders(session)) if live else 0
     eta = 0.0 if position <= idle else _eta(session, found.queue, position, live, idle)
     return QueuePlace(found.queue, position, len(live), idle, eta)
-
-
-@cache  # building the expression takes several times as long as executing it
-def _place() -> Select[*tuple[Any, ...]]:
-    running = running_by_owner()
-    mine = (
-        select(Job.queue, Job.priority, Job.created_at, Job.id, func.coalesce(running.c.jobs, 0).label("busy"))
-        .outerjoin(running, running.c.owner == Job.owner)
-        .where(Job.experiment_id == bindparam("experiment_id"), Job.status == Status.QUEUED)
-        .order_by(Job.priority.desc(), Job.created_at, Job.id)
-        .limit(1)
-        .cte("mine")
-    )
-    other, others = aliased(Job), running_by_owner()
-    place_of_other = tuple_(func.coalesce(others.c.jobs, 0), other.created_at, other.id)
-    before = (other.priority == mine.c.priority) & (place_of_other < tuple_(mine.c.busy, mine.c.created_at, mine.c.id))
-    ahead = (
-        select(func.count())
-        .select_from(other)
-        .outerjoin(others, others.c.owner == other.owner)
-        .where(other.status == Status.QUEUED, other.queue == mine.c.queue)
-        .where((other.priority > mine.c.priority) | before)
-    )
-    return select(mine.c.queue, ahead.scalar_subquery().label("ahead"))
 
 
 def _eta(session: Session, queue: str, position: int, live: set[str], idle: int) -> float | None:

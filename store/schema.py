@@ -1,5 +1,9 @@
-"""Bringing the tables to the version this code needs, and telling whether they are."""
+"""Bringing the tables to the version this code needs, and telling whether they are.
 
+`python -m store.schema` migrates the database that the settings name.
+"""
+
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -9,7 +13,8 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
-from store.errors import SchemaOutdated
+from store.errors import SchemaOutdated, StoreError
+from store.settings import StoreSettings
 
 # Any number that nothing else in the database locks by: "epochd" in ASCII.
 _ADVISORY_LOCK = 0x65706F636864
@@ -36,10 +41,13 @@ def upgrade(engine: Engine) -> None:
 
 def is_current(engine: Engine) -> bool:
     """Return whether the database has exactly the tables this code was written for."""
-    newest = ScriptDirectory.from_config(migrations_config()).get_heads()
+    return versions(engine) == set(ScriptDirectory.from_config(migrations_config()).get_heads())
+
+
+def versions(engine: Engine) -> set[str]:
+    """Return the migrations that the database's tables stand at; none where there are no tables."""
     with engine.execution_options(reads_only=True).connect() as connection:
-        applied = MigrationContext.configure(connection).get_current_heads()
-    return set(applied) == set(newest)
+        return set(MigrationContext.configure(connection).get_current_heads())
 
 
 def check(engine: Engine) -> None:
@@ -49,3 +57,20 @@ def check(engine: Engine) -> None:
             "The database's tables are not those of this version: migrate it with `python -m store.schema` before the "
             "service starts."
         )
+
+
+def main() -> int:
+    """Migrate the settings' database once it answers; 0 when it has the tables of this version, 1 otherwise."""
+    from store.startup import migrate  # which stands on this module
+
+    try:
+        migrate(StoreSettings())
+    except StoreError as problem:
+        sys.stderr.write(f"{problem}\n")
+        return 1
+    sys.stdout.write("The database has the tables of this version.\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

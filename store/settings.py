@@ -8,12 +8,14 @@ from sqlalchemy import URL
 
 
 class StoreSettings(BaseSettings):
-    """EPOCHD_DATA is the folder of everything the service keeps; EPOCHD_DATABASE_URL moves the database elsewhere."""
+    """Settings of whoever reads or writes what is stored."""
 
     model_config = SettingsConfigDict(env_prefix="EPOCHD_", extra="ignore")
 
-    data: Path = Path("var")
-    database_url: str | None = None
+    data: Path = Field(Path("var"), description="The folder of everything the service keeps, and of the images.")
+    database_url: str | None = Field(
+        None, description="A `postgresql://` or `sqlite:///` database; None: epochd.db in the data folder."
+    )
     start_seconds: float = Field(60.0, ge=0, description="How long a process that starts waits for its database.")
 
     @property

@@ -3,6 +3,8 @@
 import logging
 import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
@@ -20,10 +22,41 @@ REMINDER_SECONDS = 10.0  # how often it is said that the database is waited for
 
 def require_database(settings: StoreSettings) -> None:
     """Wait for the settings' database, at most `start_seconds`; raises DatabaseUnreachable, and SchemaOutdated."""
+    with _answering(settings) as engine:
+        schema.check(engine)
+
+
+def migrate(settings: StoreSettings) -> None:
+    """Wait for the settings' database and give it this version's tables; raises DatabaseUnreachable."""
+    with _answering(_made(settings)) as engine:
+        schema.upgrade(engine)
+
+
+def prepare(settings: StoreSettings) -> None:
+    """Wait for the settings' database, make its tables where there are none yet, and migrate the embedded one.
+
+    Any other is its keeper's to migrate, at a time of theirs: raises SchemaOutdated until that is done, and
+    DatabaseUnreachable.
+    """
+    with _answering(_made(settings)) as engine:
+        if settings.database_url is None or not schema.versions(engine):
+            schema.upgrade(engine)
+        schema.check(engine)
+
+
+def _made(settings: StoreSettings) -> StoreSettings:
+    """Make the folder of the embedded database."""
+    if settings.database_url is None:
+        settings.data.mkdir(parents=True, exist_ok=True)
+    return settings
+
+
+@contextmanager
+def _answering(settings: StoreSettings) -> Iterator[Engine]:
     engine = make_engine(settings.url)
     try:
         _wait_for(engine, settings.start_seconds)
-        schema.check(engine)
+        yield engine
     finally:
         engine.dispose()  # no connection may be there when a worker forks
 

@@ -121,6 +121,7 @@ class Job(Base):
         # What a claim walks along; by its first column it also finds the few running jobs.
         Index(None, "status", "queue", "priority", "owner", "created_at", "id"),
         Index(None, "queue", "finished_at", sqlite_where=_HAS_ENDED, postgresql_where=_HAS_ENDED),
+        Index(None, "owner", "started_at"),  # whose turn it is
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)

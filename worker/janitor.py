@@ -19,6 +19,7 @@ from store.startup import require_database
 from worker.broker import Publisher, make_app
 from worker.lifeline import end_with
 from worker.logs import configure_logging
+from worker.pulse import beat
 from worker.settings import WorkerSettings
 
 logger = logging.getLogger(__name__)
@@ -59,6 +60,7 @@ def run(settings: WorkerSettings, told_to_stop: Event) -> None:
         while not told_to_stop.is_set():
             try:
                 run_once(database, publisher.publish, settings)
+                beat(settings.pulse)
             except SQLAlchemyError as problem:
                 logger.warning("the database did not answer: %s", problem)
             told_to_stop.wait(settings.janitor_seconds)

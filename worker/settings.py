@@ -18,6 +18,9 @@ class WorkerSettings(StoreSettings):
     )
     predecessor: str = Field("its worker went away", description="How the predecessor of this name ended.")
     lifeline: int | None = Field(None, description="Descriptor of a pipe whose end means that the starter is gone.")
+    pulse: Path | None = Field(
+        None, description="A file that a slot or a janitor touches while all is well with it, for health checks."
+    )
     device: Literal["cpu", "cuda"] = Field("cpu", description="Where this worker trains.")
     threads: int | None = Field(None, ge=1, description="CPU threads of the training; None: one per core.")
     lease_seconds: float = Field(10.0, gt=0, description="How long a job stays claimed without a sign of life.")

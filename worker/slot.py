@@ -20,6 +20,7 @@ from store import jobs, workers
 from store.engine import Database, make_engine
 from worker.broker import TASK
 from worker.lifeline import GONE, Tether, end_with
+from worker.pulse import beat
 from worker.settings import WorkerSettings
 
 logger = logging.getLogger(__name__)
@@ -144,6 +145,8 @@ class Slot:
                 )
         except SQLAlchemyError as problem:
             logger.warning("slot %s could not say that it is alive: %s", self.name, problem)
+        else:
+            beat(self._settings.pulse)
 
     def _hangs(self, database: Database) -> bool:
         """Whether the child has long been at work without holding a job: its lease ran out, and it did not notice."""

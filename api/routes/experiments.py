@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Body, Query, Request, Response
 
 from api import examples, pages
-from api.dependencies import DatabaseOf, Owner, Posted, PublisherOf, SettingsOf
+from api.dependencies import DatabaseOf, Owner, Posted, PublisherOf, SettingsOf, Submitter
 from api.negotiation import conditional, etag_of
 from api.responses import NOT_MODIFIED, problems
 from api.schemas import common, experiments, runs
@@ -16,6 +16,7 @@ from api.version import VERSION
 from store import experiments as stored
 from store import retrying
 from store import runs as stored_runs
+from store.admission import require_room
 from store.clock import read_clock
 from store.queue import place
 from store.workers import count_live
@@ -40,7 +41,7 @@ class SubmitQuery(common.Query):
     response_model=experiments.Experiment,
     responses={
         200: {"model": experiments.Validation, "description": "With validate_only: the request is valid."},
-        **problems(400, 413, 415, 422),
+        **problems(400, 413, 415, 422, 429),
     },
 )
 def create_experiment(
@@ -50,7 +51,7 @@ def create_experiment(
     database: DatabaseOf,
     publisher: PublisherOf,
     settings: SettingsOf,
-    owner: Owner,
+    submitter: Submitter,
 ) -> Response:
     """Submit an experiment: it waits in the queue, and a worker trains it.
 
@@ -60,14 +61,15 @@ def create_experiment(
     queue = queue_of(submission)
     with database.read() as session:
         live = count_live(session, queue, settings.worker_seen_seconds)
-    plan = Plan.of(submission, live)
+    plan = Plan.of(submission, live, settings.max_queued_runs)
     if query.validate_only:
         return _json(plan.validation(live), 200)
     with database.write() as session:
+        require_room(session, submitter, len(plan.specs), settings.max_queued_runs)
         made = stored.create(
             session,
             request=posted,
-            owner=owner,
+            owner=submitter,
             jobs=plan.jobs(queue),
             code_version=VERSION,
             **submission.model_dump(include={"name", "tags", "note", "priority", "ephemeral"}),
@@ -151,13 +153,15 @@ def cancel_experiment(experiment_id: UUID, database: DatabaseOf, owner: Owner) -
     "/{experiment_id:uuid}:retry",
     status_code=202,
     response_model=experiments.Experiment,
-    responses=problems(404, 409),
+    responses=problems(404, 409, 429),
 )
 def retry_experiment(
     experiment_id: UUID, database: DatabaseOf, publisher: PublisherOf, settings: SettingsOf, owner: Owner
 ) -> Response:
     """Train again what failed or was cancelled, from the beginning; what succeeded stays, and what diverged too."""
     with database.write() as session:
+        ended = stored.get(session, experiment_id, owner)
+        require_room(session, ended.owner, ended.failed + ended.cancelled, settings.max_queued_runs)
         found, jobs = retrying.retry(session, experiment_id, owner)
         waiting = place(session, experiment_id, worker_seconds=settings.worker_seen_seconds)
         answer = experiments.full(found, read_clock(session), waiting)

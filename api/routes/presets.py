@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Response
 
 from api import problem_kinds as kinds
-from api.dependencies import DatabaseOf, Owner, PublisherOf, SettingsOf
+from api.dependencies import DatabaseOf, PublisherOf, SettingsOf, Submitter
 from api.presets import request_of, size_of
 from api.problems import Problem
 from api.responses import problems
@@ -29,19 +29,26 @@ def get_preset(preset: str) -> presets.Preset:
     return presets.Preset(**dict(_summary(found)), request=request_of(found))
 
 
-@router.post("/{preset}:run", status_code=202, response_model=Experiment, responses=problems(400, 404, 413, 415, 422))
+@router.post(
+    "/{preset}:run",
+    status_code=202,
+    response_model=Experiment,
+    responses=problems(400, 404, 413, 415, 422, 429),
+)
 def run_preset(
     preset: str,
     database: DatabaseOf,
     publisher: PublisherOf,
     settings: SettingsOf,
-    owner: Owner,
+    submitter: Submitter,
     changes: presets.PresetRun | None = None,
 ) -> Response:
     """Submit a preset, as it is or with the changes in the body, and answer as POST /v1/experiments does."""
     posted = request_of(_find(preset), changes.model_dump(exclude_unset=True) if changes else None)
     submission = ExperimentRequest.model_validate(posted)
-    return create_experiment(submission, SubmitQuery(validate_only=False), posted, database, publisher, settings, owner)
+    return create_experiment(
+        submission, SubmitQuery(validate_only=False), posted, database, publisher, settings, submitter
+    )
 
 
 def _find(name: str) -> Preset:

@@ -44,7 +44,7 @@ def _states(queued: dict[str, int], live: list[Worker]) -> list[queue.QueueState
     ]
 
 
-def _waiting(session: Session, owner: str, worker_seconds: float) -> list[queue.Waiting]:
+def _waiting(session: Session, owner: str | None, worker_seconds: float) -> list[queue.Waiting]:
     filters = Filters(status=Status.QUEUED)
     page = experiments.page(session, owner=owner, limit=MOST_WAITING, filters=filters, newest_first=False)
     found = [(one, place(session, one.id, worker_seconds=worker_seconds)) for one in page.items]

@@ -77,6 +77,7 @@ class ExperimentSummary(Answer):
     """An experiment as lists show it."""
 
     id: UUID
+    owner: str = Field(description="Whose it is: the owner of the key it was posted with, `local` without a key.")
     name: str | None
     variant: str
     status: Status
@@ -147,6 +148,7 @@ def _queue(place: QueuePlace) -> Queue:
 def _shared(experiment: tables.Experiment, now: float) -> dict[str, Any]:
     return {
         "id": experiment.id,
+        "owner": experiment.owner,
         "name": experiment.name,
         "variant": experiment.variant,
         "status": experiment.status,

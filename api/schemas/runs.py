@@ -75,6 +75,7 @@ class RunSummary(Answer):
 
     id: UUID
     experiment_id: UUID
+    owner: str = Field(description="Whose it is, as its experiment.")
     number: int = Field(description="Its place among the experiment's runs, from 0.")
     variant: str
     seed: int = Field(description="Of initial weights, batch order and dropout masks.")
@@ -126,6 +127,7 @@ def _shared(run: tables.Run, metrics: dict[str, Any], now: float) -> dict[str, A
     return {
         "id": run.id,
         "experiment_id": run.experiment_id,
+        "owner": run.owner,
         "number": run.number,
         "variant": run.variant,
         **{name: run.spec[name] for name in ("seed", "data_seed", "fold")},

@@ -3,6 +3,7 @@
 import typer
 
 from epochd.commands.demo import demo
+from epochd.commands.keys import keys
 from epochd.commands.presets import presets, run
 from epochd.commands.up import up
 
@@ -13,6 +14,7 @@ app.command()(up)
 app.command()(demo)
 app.command()(presets)
 app.command()(run)
+app.add_typer(keys)
 
 
 def main() -> None:

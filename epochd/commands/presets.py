@@ -11,14 +11,15 @@ from epochd.client import Client
 from epochd.transport import EpochdError
 
 Url = Annotated[str, typer.Option(help="Address of the service.", envvar="EPOCHD_URL")]
+Key = Annotated[str | None, typer.Option(help="API key, where the service asks for one.", envvar="EPOCHD_KEY")]
 Asked = ParamSpec("Asked")
 Answered = TypeVar("Answered")
 HERE = "http://127.0.0.1:8000"
 
 
-def presets(url: Url = HERE) -> None:
+def presets(url: Url = HERE, key: Key = None) -> None:
     """List the figures of the chapter and the questions they raise."""
-    with Client(url) as client:
+    with Client(url, key) as client:
         items = _or_exit(client.presets)
     table = Table("section", "preset", "what", "runs", "about", box=None)
     for each in items:
@@ -27,9 +28,13 @@ def presets(url: Url = HERE) -> None:
     Console(width=None if Console().is_terminal else 120).print(table)
 
 
-def run(preset: Annotated[str, typer.Argument(help="Its name; `epochd presets` lists them.")], url: Url = HERE) -> None:
+def run(
+    preset: Annotated[str, typer.Argument(help="Its name; `epochd presets` lists them.")],
+    url: Url = HERE,
+    key: Key = None,
+) -> None:
     """Submit a preset, wait until it is trained, and say where its picture is."""
-    with Client(url) as client:
+    with Client(url, key) as client:
         experiment = _or_exit(client.run_preset, preset)
         typer.echo(f"{experiment['name']}: {experiment['runs']['total']} runs, {url}{experiment['links']['self']}")
         ended = _or_exit(client.wait, experiment["id"])

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from epochd.commands.server_parts import server_parts
+
 
 def up(
     host: Annotated[str, typer.Option(help="Address to serve at.")] = "127.0.0.1",
@@ -14,20 +16,16 @@ def up(
     slots: Annotated[int | None, typer.Option(help="How many jobs train at once; they share the cores.", min=1)] = None,
 ) -> None:
     """Serve the API with its worker slots and its janitor until Ctrl-C."""
-    try:
+    with server_parts("up"):
         from epochd import supervisor
+        from epochd.listening import CannotServe
         from store.errors import StoreError
         from worker.logs import configure_logging
-    except ModuleNotFoundError as missing:
-        typer.echo(
-            f"epochd up needs the server's parts ({missing.name} is missing): pip install 'epochd[server]'", err=True
-        )
-        raise typer.Exit(1) from None
     configure_logging("supervisor")
     logging.captureWarnings(capture=True)
     options = supervisor.Options(host, port, data.resolve(), slots or supervisor.default_slots())
     try:
         supervisor.serve(options)
-    except (supervisor.CannotServe, StoreError) as problem:
+    except (CannotServe, StoreError) as problem:
         typer.echo(str(problem), err=True)
         raise typer.Exit(1) from None

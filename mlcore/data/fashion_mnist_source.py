@@ -82,6 +82,8 @@ def fetch(root: Path, report: Report) -> Path:
     `report` is told in words what happens. Raises DatasetMissing when nothing worked.
     """
     root = root.resolve()  # the tools below run in a folder of their own
+    if is_complete(raw_folder(root)):  # as in an image, where nobody may write
+        return raw_folder(root)
     with _lock(root):
         found = _find_locally(root)
         if found is not None:

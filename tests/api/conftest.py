@@ -5,12 +5,11 @@ from collections.abc import Iterator
 import pytest
 from fastapi.testclient import TestClient
 
-from api.app import create_app
 from api.settings import ApiSettings
 from store import schema
 from store.engine import Database, make_engine
 from store.tables import Base
-from tests.api.service import Service
+from tests.api.service import Service, client_of
 
 
 @pytest.fixture(scope="session")
@@ -26,7 +25,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> ApiSettings:
 @pytest.fixture(scope="session")
 def running(settings: ApiSettings) -> Iterator[TestClient]:
     """One API for all tests."""
-    with TestClient(create_app(settings)) as client:
+    with client_of(settings) as client:
         yield client
 
 

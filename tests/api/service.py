@@ -11,6 +11,8 @@ from safetensors.numpy import save
 from sqlalchemy import update
 
 from api import curves
+from api.app import create_app
+from api.settings import ApiSettings
 from store import checkpoints, flushes, jobs, runs, workers
 from store.curves import Curve, Segment
 from store.engine import Database
@@ -21,6 +23,12 @@ from store.tables import Run
 LEASE = 60.0
 Values = list[float]
 Metrics = Mapping[str, Sequence[float] | np.ndarray]
+
+
+def client_of(settings: ApiSettings, host: str = "127.0.0.1", key: str | None = None) -> TestClient:
+    """A client of an API of its own, which it reaches at this address or name; to be used as a context manager."""
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    return TestClient(create_app(settings), base_url=f"http://{host}", headers=headers)
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,11 @@ import pytest
 from fastapi.testclient import TestClient
 
 from api import examples
-from api.app import create_app
 from api.settings import ApiSettings
 from mlcore.spec import parse_run_spec
 from store import experiments
 from store.status import Status
-from tests.api.service import Service
+from tests.api.service import Service, client_of
 from tests.waiting import wait_until
 
 EVERY_EXAMPLE = [example["value"] for some in examples.EXPERIMENTS.values() for example in some]
@@ -199,7 +198,7 @@ def test_what_somebody_else_owns_is_not_found(service: Service) -> None:
 def test_a_broker_that_never_answers_does_not_hold_up_a_submission(settings: ApiSettings) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
-        with TestClient(create_app(settings.model_copy(update={"broker_url": url}))) as client:
+        with client_of(settings.model_copy(update={"broker_url": url})) as client:
             waited = [_seconds_to_submit(client) for _ in range(3)]
     assert min(waited) < 0.5, "the quickest, since this machine may be busy; Redis would be waited for each time"
 

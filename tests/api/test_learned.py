@@ -9,16 +9,14 @@ from uuid import UUID
 
 import numpy as np
 import pytest
-from fastapi.testclient import TestClient
 
-from api.app import create_app
 from api.settings import ApiSettings
 from mlcore.data.fashion_mnist import NAMES
 from mlcore.prediction import classes
 from mlcore.spec import MlpSpec
 from store.engine import Database
 from tests.api.pictures import assert_png, assert_svg
-from tests.api.service import Service, problem
+from tests.api.service import Service, client_of, problem
 
 CUBIC = {"layers.0.weight": np.array([[5.0, 1.2, -3.4, 5.6]])}
 SOFTMAX: dict[str, Any] = {"variant": "mlp", "hidden": [], "n_train": 300, "n_test": 200}
@@ -34,7 +32,7 @@ def random_weights() -> dict[str, np.ndarray]:
 def images(settings: ApiSettings, database: Database, sample_root: Path) -> Iterator[Service]:
     """A service with the sample of Fashion-MNIST."""
     changes = {"data": sample_root, "database_url": settings.url, "broker_url": "memory://"}
-    with TestClient(create_app(settings.model_copy(update=changes))) as client:
+    with client_of(settings.model_copy(update=changes)) as client:
         yield Service(client, database)
 
 

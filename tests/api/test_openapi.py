@@ -49,6 +49,16 @@ def test_every_operation_is_described_and_says_what_it_answers(document: dict[st
     assert "HTTPValidationError" not in str(document)
 
 
+def test_authorize_takes_a_key_and_every_operation_under_v1_says_that_it_may_be_asked_for(
+    document: dict[str, Any],
+) -> None:
+    assert document["components"]["securitySchemes"]["key"]["scheme"] == "bearer"
+    for path, operation in operations(document):
+        is_asked_for = path.startswith("/v1/")
+        assert ("security" in operation) == is_asked_for, path
+        assert ({"401", "403"} <= operation["responses"].keys()) == is_asked_for, path
+
+
 def test_every_field_of_a_request_is_described(document: dict[str, Any]) -> None:
     schemas = document["components"]["schemas"]
     for name in (

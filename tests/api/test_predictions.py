@@ -6,11 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fastapi.testclient import TestClient
 
-from api.app import create_app
 from api.settings import ApiSettings
-from tests.api.service import Service
+from tests.api.service import Service, client_of
 
 CUBIC = {"layers.0.weight": np.array([[5.0, 1.2, -3.4, 5.6]])}
 PLAIN_LINEAR = {"variant": "linear", "n_inputs": 2}
@@ -66,7 +64,7 @@ def test_images_of_the_test_set_come_with_their_labels(
 ) -> None:
     run_id = service.trained({**SOFTMAX, "n_train": 100, "n_test": 20}, softmax_weights())
     changes = {"data": sample_root, "database_url": settings.url, "broker_url": "memory://"}
-    with TestClient(create_app(settings.model_copy(update=changes))) as client:
+    with client_of(settings.model_copy(update=changes)) as client:
         answer = client.post(f"/v1/runs/{run_id}/predictions", json={"split": "test", "indices": [0, 19]})
     assert all(0 <= item["label"] <= 9 and item["label_name"] for item in answer.json()["items"])
 

@@ -285,7 +285,7 @@ def test_a_defect_is_a_problem_too(settings: ApiSettings, caplog: pytest.LogCapt
     def defect() -> None:
         raise ZeroDivisionError("a secret")
 
-    with TestClient(app, raise_server_exceptions=False) as client:
+    with TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False) as client:
         found = problem(client.get("/defect", headers={"X-Request-ID": "abc"}), 500, "internal")
     assert "secret" not in json.dumps(found)
     assert "request=abc" in caplog.text

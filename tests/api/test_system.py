@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from api.app import create_app
 from api.settings import ApiSettings
 from mlcore.spec import VARIANTS, parse_run_spec
-from tests.api.service import Service, problem
+from tests.api.service import Service, client_of, problem
 
 
 def test_the_process_answers(client: TestClient) -> None:
@@ -25,7 +24,7 @@ def test_it_is_ready_when_a_worker_lives(service: Service) -> None:
 
 
 def test_without_tables_it_is_not_ready_and_takes_nothing(tmp_path: Path) -> None:
-    with TestClient(create_app(ApiSettings(data=tmp_path))) as client:
+    with client_of(ApiSettings(data=tmp_path)) as client:
         assert client.get("/healthz").status_code == 200
         assert "schema" in problem(client.get("/readyz"), 503, "not-ready")["detail"]
         answer = client.post("/v1/experiments", json={"spec": {"variant": "linear"}})
@@ -34,7 +33,7 @@ def test_without_tables_it_is_not_ready_and_takes_nothing(tmp_path: Path) -> Non
 
 def test_without_a_database_it_is_not_ready_and_takes_nothing(tmp_path: Path) -> None:
     nowhere = f"sqlite:///{tmp_path}/none/epochd.db"
-    with TestClient(create_app(ApiSettings(data=tmp_path, database_url=nowhere))) as client:
+    with client_of(ApiSettings(data=tmp_path, database_url=nowhere)) as client:
         assert "database" in problem(client.get("/readyz"), 503, "not-ready")["detail"]
         answer = client.get("/v1/experiments")
         assert str(tmp_path) not in answer.text

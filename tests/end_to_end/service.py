@@ -28,7 +28,13 @@ class Service:
     """One `epochd up`, and what its processes are."""
 
     def __init__(
-        self, data: Path, *, stack: Stack = EMBEDDED, slots: int = 1, settings: Mapping[str, str] | None = None
+        self,
+        data: Path,
+        *,
+        stack: Stack = EMBEDDED,
+        slots: int = 1,
+        host: str = "127.0.0.1",
+        settings: Mapping[str, str] | None = None,
     ) -> None:
         self.data = data
         self.stack = stack
@@ -36,7 +42,7 @@ class Service:
         self._log = data.with_name(f"{data.name}-{id(self)}.log")
         with self._log.open("w") as log:
             self.supervisor = psutil.Popen(
-                [EPOCHD, "up", "--port", "0", "--data", data, "--slots", str(slots)],
+                [EPOCHD, "up", "--host", host, "--port", "0", "--data", data, "--slots", str(slots)],
                 env={**os.environ, **stack.environment, **(settings or {})},
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -199,10 +205,15 @@ def _setting(process: psutil.Process, name: str) -> str | None:
 
 @contextlib.contextmanager
 def serving(
-    data: Path, *, stack: Stack = EMBEDDED, slots: int = 1, settings: Mapping[str, str] | None = None
+    data: Path,
+    *,
+    stack: Stack = EMBEDDED,
+    slots: int = 1,
+    host: str = "127.0.0.1",
+    settings: Mapping[str, str] | None = None,
 ) -> Iterator[Service]:
     """Run a service until the end of the block, and leave nothing of it."""
-    service = Service(data, stack=stack, slots=slots, settings=settings)
+    service = Service(data, stack=stack, slots=slots, host=host, settings=settings)
     try:
         service.wait_until_ready()
         yield service

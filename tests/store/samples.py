@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from store import events, experiments, flushes, jobs, runs
+from store.clock import read_clock
 from store.curves import Segment
 from store.engine import Database
 from store.experiments import NewJob
@@ -18,6 +19,7 @@ from store.retrying import DIVERGED, RETRIED
 from store.status import FINAL, Status, combined
 from store.tables import Checkpoint, Event, Experiment, Job, Run
 from tests.store.strategies import History
+from tests.waiting import wait_until
 
 SPEC: dict[str, Any] = {"variant": "polynomial", "epochs": 10, "seed": 0, "data_seed": 0}
 
@@ -46,6 +48,17 @@ def claim(database: Database, worker: str = "slot-1", lease_seconds: float = 60,
 def segment(run_id: UUID, first: int, last: int) -> Segment:
     epochs = np.arange(first, last + 1)
     return Segment(run_id, epochs, {"train_loss": 1.0 / epochs, "test_loss": 2.0 / epochs})
+
+
+def wait_for_the_next_millisecond(database: Database) -> None:
+    """Until the database's clock tells apart what was before and what comes: SQLite's counts milliseconds."""
+    before = _clock(database)
+    wait_until(lambda: _clock(database) > before, pause=0.001)
+
+
+def _clock(database: Database) -> float:
+    with database.read() as session:
+        return read_clock(session)
 
 
 def store_epochs(database: Database, held: Claim, first: int, last: int, lease_seconds: float = 60) -> set[UUID]:

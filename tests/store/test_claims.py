@@ -21,6 +21,7 @@ from tests.store.samples import (
     store_epochs,
     submit,
     try_claim,
+    wait_for_the_next_millisecond,
 )
 
 
@@ -29,6 +30,7 @@ def claimed_order(database: Database) -> list[UUID]:
     while (held := try_claim(database)) is not None:
         order.append(held.experiment_id)
         finish_all(database, held)
+        wait_for_the_next_millisecond(database)
     return order
 
 
@@ -74,6 +76,20 @@ def test_the_owner_with_fewer_running_jobs_goes_before_age(database: Database) -
     bob = submit(database, owner="bob")
     assert claim(database).experiment_id != bob.id  # nothing runs yet, so age decides
     assert claim(database).experiment_id == bob.id
+
+
+def test_owners_take_turns_even_where_one_worker_trains_one_job_after_the_other(database: Database) -> None:
+    submitted = [submit(database, owner=owner).id for owner in ("ann", "ann", "ann", "ann", "bob", "bob", "cid")]
+    owners = dict(zip(submitted, ("ann", "ann", "ann", "ann", "bob", "bob", "cid"), strict=True))
+    assert [owners[each] for each in claimed_order(database)] == ["ann", "bob", "cid", "ann", "bob", "ann", "ann"]
+
+
+def test_who_comes_late_waits_for_no_more_than_one_job_of_each_owner(database: Database) -> None:
+    for _ in range(5):
+        submit(database, owner="ann")
+    finish_all(database, claim(database))
+    late = submit(database, owner="bob")
+    assert claim(database).experiment_id == late.id
 
 
 def test_priority_goes_before_fairness(database: Database) -> None:

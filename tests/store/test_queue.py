@@ -1,3 +1,4 @@
+import random
 from uuid import UUID
 
 import pytest
@@ -9,7 +10,7 @@ from store.engine import Database
 from store.jobs import Claim
 from store.queue import QueuePlace
 from store.tables import Job
-from tests.store.samples import claim, finish_all, store_epochs, submit
+from tests.store.samples import claim, finish_all, store_epochs, submit, wait_for_the_next_millisecond
 
 
 def place(database: Database, experiment_id: UUID) -> QueuePlace | None:
@@ -42,6 +43,33 @@ def test_every_waiting_experiment_has_its_own_position(database: Database) -> No
     claim(database)
     waiting = [found for experiment_id in submitted if (found := position(database, experiment_id)) is not None]
     assert sorted(waiting) == list(range(1, 12))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_positions_foretell_the_order_of_claims_of_equal_priority_while_no_job_ends(
+    database: Database, seed: int
+) -> None:
+    chance = random.Random(seed)  # noqa: S311
+    for _ in range(6):
+        submit(database, owner=chance.choice("abcd"))
+    for _ in range(4):
+        claim(database)
+        wait_for_the_next_millisecond(database)
+    for _ in range(20):
+        submit(database, owner=chance.choice("abcde"))
+    with database.read() as session:
+        waiting = [one.id for one in experiments.page(session, owner=None, limit=99).items if one.queued]
+    foretold = sorted(waiting, key=lambda experiment_id: position(database, experiment_id) or 0)
+    claimed = []
+    for _ in foretold:
+        claimed.append(claim(database).experiment_id)
+        wait_for_the_next_millisecond(database)
+    assert claimed == foretold
+
+
+def test_a_long_queue_of_somebody_else_is_passed_by(database: Database) -> None:
+    submit(database, *[1] * 30, owner="ann")
+    assert position(database, submit(database, owner="bob").id) == 2
 
 
 def test_what_does_not_wait_has_no_place(database: Database) -> None:

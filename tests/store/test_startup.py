@@ -1,7 +1,10 @@
 """What is made sure of before anything starts to work."""
 
 import logging
+import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -14,7 +17,7 @@ from store import schema
 from store.engine import make_engine
 from store.errors import DatabaseUnreachable, SchemaOutdated
 from store.settings import StoreSettings
-from store.startup import require_database
+from store.startup import prepare, require_database
 from tests.servers import Server, fresh_database
 from tests.stacks import STACKS
 
@@ -49,6 +52,23 @@ def test_other_tables_are_refused_with_the_way_out(settings: StoreSettings, revi
         migrate(settings, revision)
     with pytest.raises(SchemaOutdated, match=r"python -m store\.schema"):
         require_database(settings)
+
+
+def test_where_there_are_no_tables_they_are_made(settings: StoreSettings) -> None:
+    prepare(settings)
+    require_database(settings)
+
+
+def test_old_tables_are_migrated_in_the_data_folder_and_left_alone_elsewhere(settings: StoreSettings) -> None:
+    migrate(settings, "0001")
+    if settings.database_url is None:
+        prepare(settings)
+    else:
+        with pytest.raises(SchemaOutdated):
+            prepare(settings)
+        environment = os.environ | {"EPOCHD_DATABASE_URL": settings.database_url}
+        subprocess.run([sys.executable, "-m", "store.schema"], env=environment, check=True, capture_output=True)
+    require_database(settings)
 
 
 def test_a_database_that_does_not_answer_is_named_without_its_password(tmp_path: Path) -> None:

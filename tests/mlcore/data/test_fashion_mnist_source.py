@@ -95,6 +95,13 @@ def test_files_in_the_data_folder_come_first(tmp_path: Path, debian: Path) -> No
 
 
 @pytest.mark.usefixtures("debian")
+def test_where_all_is_there_nothing_is_written(tmp_path: Path) -> None:
+    shutil.copytree(SAMPLE, raw_folder(tmp_path))
+    before = listing(tmp_path)
+    assert fashion_mnist_source.fetch(tmp_path, print) == raw_folder(tmp_path)
+    assert listing(tmp_path) == before
+
+
 def test_gzipped_files_put_into_the_data_folder_are_unpacked(tmp_path: Path) -> None:
     root = tmp_path / "data"
     gzipped_sample(raw_folder(root))

@@ -1,0 +1,26 @@
+"""How much one owner may have waiting, so that nobody fills the queue of everybody."""
+
+from typing import Final
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from store.errors import QueueFull
+from store.status import Status
+from store.tables import Experiment
+
+_LOCK: Final = 0x65706F63  # nothing else in the database locks by two numbers of which this is the first
+
+
+def require_room(session: Session, owner: str, runs: int, most: int) -> None:
+    """Raise QueueFull when so many more runs would be more than `most` of the owner's that wait.
+
+    Exact: on PostgreSQL the owner's other submissions wait until this transaction ends, on SQLite all writers do.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(select(func.pg_advisory_xact_lock(_LOCK, func.hashtext(owner))))
+    unfinished = Experiment.status.in_([Status.QUEUED, Status.RUNNING])
+    total = select(func.coalesce(func.sum(Experiment.queued), 0)).where(Experiment.owner == owner, unfinished)
+    waiting = session.execute(total).scalar_one()
+    if waiting + runs > most:
+        raise QueueFull(f"{waiting} runs of yours are waiting, of {most} at most; these would be {runs} more.")
