@@ -45,8 +45,8 @@ class Killer:
 
     def _victims(self, kill: Kill) -> list[psutil.Process]:
         find: dict[str, Callable[[], list[psutil.Process]]] = {
-            "slot": lambda: self._slot(kill.slot, with_parent=True),
-            "child": lambda: self._slot(kill.slot, with_parent=False),
+            "slot": lambda: self._slot(kill, with_parent=True),
+            "child": lambda: self._slot(kill, with_parent=False),
             "api": lambda: self._running("epochd.serve"),
             "janitor": lambda: self._running("worker.janitor"),
         }
@@ -55,12 +55,13 @@ class Killer:
             time.sleep(LOOK_SECONDS)
         return found
 
-    def _slot(self, number: int, *, with_parent: bool) -> list[psutil.Process]:
-        """The processes of a slot, once it has a child; the parent first, or it would see its child die."""
+    def _slot(self, kill: Kill, *, with_parent: bool) -> list[psutil.Process]:
+        """The processes of a slot, once it has a child, and trains if asked for; the parent first, which watches it."""
         for parent in self._service.supervisor.children():
             with contextlib.suppress(psutil.NoSuchProcess):
-                if parent.environ().get("EPOCHD_SLOT") == f"slot-{number}" and (children := parent.children()):
-                    return [parent, *children] if with_parent else children
+                if parent.environ().get("EPOCHD_SLOT") == f"slot-{kill.slot}" and (children := parent.children()):
+                    is_due = not kill.at_work or self._trains(kill.slot)
+                    return ([parent, *children] if with_parent else children) if is_due else []
         return []
 
     def _running(self, module: str) -> list[psutil.Process]:

@@ -7,6 +7,8 @@ from typing import Final
 
 SHARES: Final = {"slot": 45, "child": 30, "api": 10, "janitor": 10, "redis": 5}
 """Out of a hundred kills; a slot is killed with its child, a child alone."""
+AT_WORK: Final = 0.8
+"""How often a slot is killed only once it trains; else wherever it is, even before it has started."""
 
 
 @dataclass(frozen=True)
@@ -16,6 +18,7 @@ class Kill:
     wait: float
     target: str
     slot: int  # which one, where the target is a slot or its child
+    at_work: bool
 
 
 def schedule(seed: int, targets: Sequence[str], slots: int, mean_seconds: float) -> Iterator[Kill]:
@@ -26,4 +29,5 @@ def schedule(seed: int, targets: Sequence[str], slots: int, mean_seconds: float)
             wait=mean_seconds * random.uniform(0.2, 1.8),
             target=random.choices(targets, shares)[0],
             slot=random.randint(1, slots),
+            at_work=random.random() < AT_WORK,
         )
