@@ -18,6 +18,10 @@ help:  ## Show this list
 demo: $(INSTALLED)  ## Train the chapter's examples through a service of its own and show what comes out
 	$(BIN)/epochd demo $(ARGS)
 
+.PHONY: claims
+claims: $(INSTALLED)  ## Check what the chapter says through a service of its own; the report is DATA/claims/claims.html
+	$(BIN)/epochd claims --data '$(DATA)' --out '$(DATA)/claims' $(ARGS)
+
 .PHONY: up
 up: $(INSTALLED)  ## Serve at 127.0.0.1:8000 until Ctrl-C; DATA=… is its data folder, ARGS=… goes to `epochd up`
 	-@$(BIN)/python -m mlcore.data.fashion_mnist --root '$(DATA)'

@@ -2,6 +2,7 @@
 
 import typer
 
+from epochd.commands.claims import claims
 from epochd.commands.demo import demo
 from epochd.commands.keys import keys
 from epochd.commands.presets import presets, run
@@ -12,6 +13,7 @@ app = typer.Typer(
 )
 app.command()(up)
 app.command()(demo)
+app.command()(claims)
 app.command()(presets)
 app.command()(run)
 app.add_typer(keys)

@@ -53,8 +53,9 @@ def test_the_base_dependencies_are_enough(code: str) -> None:
     assert (result.returncode, result.stderr) == (0, "")
 
 
-def test_serving_without_the_server_says_what_to_install() -> None:
-    result = run_with_base_only("from epochd.commands import main; sys.argv = ['epochd', 'up']; main()")
+@pytest.mark.parametrize("command", ["up", "claims"])
+def test_what_needs_the_server_says_what_to_install(command: str) -> None:
+    result = run_with_base_only(f"from epochd.commands import main; sys.argv = ['epochd', {command!r}]; main()")
 
     assert result.returncode == 1
     assert "epochd[server]" in result.stderr
