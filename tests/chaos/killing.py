@@ -5,7 +5,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeVar
 
 import psutil
 
@@ -14,6 +14,8 @@ from store.engine import Database
 from tests.chaos.schedule import Kill
 from tests.end_to_end.service import Service
 from tests.servers import Server
+
+T = TypeVar("T")
 
 PATIENCE_SECONDS: Final = 20.0  # a slot that was killed early several times is started again after ten
 LOOK_SECONDS: Final = 0.05
@@ -30,10 +32,13 @@ class Killer:
         self.hits = 0
 
     def kill(self, kill: Kill) -> None:
-        """Kill the target; one that trains counts as a hit. What is not there within 20 s is passed over."""
+        """Wait as the schedule says and kill the target, if it is there; a slot that trains counts as a hit."""
+        if kill.at_work and kill.target in ("slot", "child"):
+            self._wait_for(lambda: self._trains(kill.slot))
+        time.sleep(kill.wait)
         if kill.target == "redis":
             self._kill_redis()
-        elif victims := self._victims(kill):
+        elif victims := self._wait_for(lambda: self._victims(kill)):
             self._freeze(victims)  # so that it is still true when they die
             is_training = kill.target in ("slot", "child") and self._trains(kill.slot)
             for victim in victims:
@@ -43,25 +48,31 @@ class Killer:
             self.hits += is_training
             self.kills[kill.target] += 1
 
-    def _victims(self, kill: Kill) -> list[psutil.Process]:
-        find: dict[str, Callable[[], list[psutil.Process]]] = {
-            "slot": lambda: self._slot(kill, with_parent=True),
-            "child": lambda: self._slot(kill, with_parent=False),
-            "api": lambda: self._running("epochd.serve"),
-            "janitor": lambda: self._running("worker.janitor"),
-        }
+    @staticmethod
+    def _wait_for(condition: Callable[[], T]) -> T:
+        """Wait until the condition holds, for at most 20 s; return what it gave at last."""
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while not (found := find[kill.target]()) and time.monotonic() < deadline:
+        while not (value := condition()) and time.monotonic() < deadline:
             time.sleep(LOOK_SECONDS)
-        return found
+        return value
 
-    def _slot(self, kill: Kill, *, with_parent: bool) -> list[psutil.Process]:
-        """The processes of a slot, once it has a child, and trains if asked for; the parent first, which watches it."""
+    def _victims(self, kill: Kill) -> list[psutil.Process]:
+        match kill.target:
+            case "slot":
+                return self._slot(kill.slot, with_parent=True)
+            case "child":
+                return self._slot(kill.slot, with_parent=False)
+            case "api":
+                return self._running("epochd.serve")
+            case _:
+                return self._running("worker.janitor")
+
+    def _slot(self, number: int, *, with_parent: bool) -> list[psutil.Process]:
+        """The processes of a slot, once it has a child; the parent first, which watches it."""
         for parent in self._service.supervisor.children():
             with contextlib.suppress(psutil.NoSuchProcess):
-                if parent.environ().get("EPOCHD_SLOT") == f"slot-{kill.slot}" and (children := parent.children()):
-                    is_due = not kill.at_work or self._trains(kill.slot)
-                    return ([parent, *children] if with_parent else children) if is_due else []
+                if parent.environ().get("EPOCHD_SLOT") == f"slot-{number}" and (children := parent.children()):
+                    return [parent, *children] if with_parent else children
         return []
 
     def _running(self, module: str) -> list[psutil.Process]:

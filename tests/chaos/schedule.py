@@ -8,7 +8,7 @@ from typing import Final
 SHARES: Final = {"slot": 45, "child": 30, "api": 10, "janitor": 10, "redis": 5}
 """Out of a hundred kills; a slot is killed with its child, a child alone."""
 AT_WORK: Final = 0.8
-"""How often a slot is killed only once it trains; else wherever it is, even before it has started."""
+"""How often the wait begins only when the slot trains; else it may be hit anywhere, even while it starts."""
 
 
 @dataclass(frozen=True)
