@@ -78,6 +78,11 @@ $(BENCH_INSTALLED): pyproject.toml constraints.txt $(wildcard benchmarks/*.txt)
 	@$(BENCH) -m pip install --quiet --disable-pip-version-check --no-deps -r benchmarks/requirements-without-dependencies.txt
 	@touch $@
 
+.PHONY: audit
+audit:  ## Ask PyPI's advisory database about every version in constraints.txt
+	@test -x .venv-audit/bin/pip-audit || { $(PYTHON) -m venv .venv-audit && .venv-audit/bin/python -m pip install --quiet --disable-pip-version-check 'pip-audit>=2.10,<3'; }
+	.venv-audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip
+
 .PHONY: constraints
 constraints: $(INSTALLED)  ## Write the versions that are installed to constraints.txt, without local build suffixes
 	$(BIN)/python -m pip freeze --all --exclude pip --exclude epochd | sed -E 's/\+[^ ]*$$//' > constraints.new
@@ -86,5 +91,5 @@ constraints: $(INSTALLED)  ## Write the versions that are installed to constrain
 
 .PHONY: clean
 clean:  ## Remove .venv, caches and build products; the data folder stays
-	rm -rf .venv .venv-bench .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist *.egg-info
+	rm -rf .venv .venv-audit .venv-bench .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist *.egg-info
 	find . -name __pycache__ -type d -not -path './var/*' -prune -exec rm -rf {} +
