@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final
-from urllib.parse import unquote_plus, urlsplit
+from urllib.parse import unquote_plus
 from uuid import UUID
 
 from sqlalchemy.exc import OperationalError
@@ -142,7 +142,7 @@ def _is_of_another_site(scope: Scope) -> bool:
     """Whether a browser sends this for a page from elsewhere; no page can keep it from naming the origin."""
     headers = Headers(scope=scope)
     origin = headers.get("origin")
-    return origin is not None and urlsplit(origin).netloc != headers.get("host")
+    return origin is not None and origin.partition("://")[2] != headers.get("host")
 
 
 def _note_use(database: Database, key_id: UUID) -> None:

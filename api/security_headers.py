@@ -14,8 +14,8 @@ HEADERS: Final = {  # answers load nothing: pages and drawings bring their own s
     "frame-ancestors 'none'; base-uri 'none'",
 }
 DOCS_POLICY: Final = (
-    "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
-    "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'"
+    "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; connect-src 'self'; "
+    "img-src 'self' data: blob:; frame-ancestors 'none'; base-uri 'none'"
 )
 """For /docs, whose page has a script in it; nothing that anybody submitted is."""
 

@@ -217,7 +217,7 @@ def test_from_the_first_key_on_this_machine_needs_one_too(tmp_path: Path) -> Non
     database.dispose()
 
 
-@pytest.mark.parametrize("origin", ["http://evil.example", "https://127.0.0.1:8443", "null", ""])
+@pytest.mark.parametrize("origin", ["http://evil.example", "https://127.0.0.1:8443", "http://[", "null", ""])
 def test_without_a_key_pages_of_other_sites_may_change_nothing(empty: ApiSettings, origin: str) -> None:
     with client_of(empty) as client:
         for path in ("/v1/presets/polynomial-normal:run", "/v1/experiments"):

@@ -96,6 +96,8 @@ def test_every_setting_is_one_that_the_service_has(document: Json) -> None:
     for name, service in document["services"].items():
         settings = {key for key in service.get("environment", {}) if key.startswith("EPOCHD_")}
         assert settings <= known, name
+        values = {key.removeprefix("EPOCHD_").lower(): service["environment"][key] for key in settings}
+        assert ApiSettings.model_validate(values), name
 
 
 def test_the_image_is_made_of_every_package_and_of_nothing_else() -> None:
