@@ -51,7 +51,7 @@ def test_where_there_are_no_tables_they_are_made(settings: StoreSettings) -> Non
 
 
 def test_old_tables_are_migrated_in_the_data_folder_and_left_alone_elsewhere(settings: StoreSettings) -> None:
-    migrate(settings, "0001")
+    migrate(settings.url, "0001")
     if settings.database_url is None:
         prepare(settings)
     else:
