@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from alembic import command
 from sqlalchemy import make_url
 
 from store import schema
@@ -86,8 +87,9 @@ def needed(server: AbstractContextManager[T]) -> Iterator[T]:
         pytest.skip(str(missing))
 
 
-def migrate(url: str) -> None:
-    """Make the tables in a database."""
+def migrate(url: str, revision: str = "head") -> None:
+    """Make the tables in a database, as they are now or were once."""
     engine = make_engine(url)
-    schema.upgrade(engine)
+    with engine.begin() as connection:
+        command.upgrade(schema.migrations_config(connection), revision)
     engine.dispose()

@@ -33,6 +33,7 @@ def test_tables_of_another_version_are_refused_with_the_command_that_migrates(
     command: list[str], postgresql: str, tmp_path: Path
 ) -> None:
     with fresh_database(postgresql) as url:
+        migrate(url, "0001")
         refused = start(command, tmp_path, EPOCHD_DATABASE_URL=url)
     assert refused.returncode == 1
     assert "python -m store.schema" in refused.stderr

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.mark.parametrize(
     ("name", "kill"),
-    zip(STACKS, [Service.kill_everything, Service.kill_supervisor], strict=True),
+    list(zip(STACKS, [Service.kill_everything, Service.kill_supervisor], strict=True)),
     ids=["all", "supervisor"],
 )
 def test_a_killed_service_goes_on_when_it_is_started_again(

@@ -11,13 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from alembic import command
 
-from store import schema
-from store.engine import make_engine
 from store.errors import DatabaseUnreachable, SchemaOutdated
 from store.settings import StoreSettings
 from store.startup import prepare, require_database
+from tests.conftest import migrate
 from tests.servers import Server, fresh_database
 from tests.stacks import STACKS
 
@@ -34,22 +32,15 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StoreSe
             yield StoreSettings(data=tmp_path, database_url=url)
 
 
-def migrate(settings: StoreSettings, revision: str = "head") -> None:
-    engine = make_engine(settings.url)
-    with engine.begin() as connection:
-        command.upgrade(schema.migrations_config(connection), revision)
-    engine.dispose()
-
-
 def test_a_database_with_todays_tables_is_fine(settings: StoreSettings) -> None:
-    migrate(settings)
+    migrate(settings.url)
     require_database(settings)
 
 
 @pytest.mark.parametrize("revision", [None, "0001"], ids=["empty", "old"])
 def test_other_tables_are_refused_with_the_way_out(settings: StoreSettings, revision: str | None) -> None:
     if revision is not None:
-        migrate(settings, revision)
+        migrate(settings.url, revision)
     with pytest.raises(SchemaOutdated, match=r"python -m store\.schema"):
         require_database(settings)
 
@@ -60,7 +51,7 @@ def test_where_there_are_no_tables_they_are_made(settings: StoreSettings) -> Non
 
 
 def test_old_tables_are_migrated_in_the_data_folder_and_left_alone_elsewhere(settings: StoreSettings) -> None:
-    migrate(settings, "0001")
+    migrate(settings.url, "0001")
     if settings.database_url is None:
         prepare(settings)
     else:
@@ -91,7 +82,7 @@ def test_a_server_that_comes_up_late_is_waited_for(
 ) -> None:
     with fresh_database(mortal_postgresql.url) as url:
         settings = StoreSettings(data=tmp_path, database_url=url)
-        migrate(settings)
+        migrate(settings.url)
         mortal_postgresql.end(signal.SIGINT)
         start = threading.Timer(1.0, mortal_postgresql.start)
         start.start()

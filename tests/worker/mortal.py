@@ -2,28 +2,27 @@
 
 import os
 import signal
-from collections.abc import Iterator
-from threading import Event, Timer
+from collections.abc import Generator
+from threading import Event
+from typing import TypeVar
 
-from mlcore.training import EpochReport, Tick, Training
+from mlcore.training import Tick, Training
 from store.engine import Database, make_engine
 from worker import execution
 from worker.settings import WorkerSettings
 
+T = TypeVar("T")
 
-def train(settings: WorkerSettings, worker: str, dies_in: int | None, after_seconds: float) -> None:
-    """Train what is queued; SIGKILL ends this process so long after the epoch has begun."""
+
+def train(settings: WorkerSettings, worker: str, dies_in: int | None) -> None:
+    """Train what is queued; SIGKILL ends this process after the first steps of the epoch `dies_in`."""
 
     class Mortal(Training):
-        def __iter__(self) -> Iterator[EpochReport | Tick]:
-            self._meet_fate()
-            for report in super().__iter__():
-                yield report
-                self._meet_fate()
-
-        def _meet_fate(self) -> None:
-            if dies_in is not None and self.epoch == dies_in - 1:
-                Timer(after_seconds, os.kill, (os.getpid(), signal.SIGKILL)).start()
+        def _ticking(self, work: Generator[None, None, T]) -> Generator[Tick, None, T]:
+            if self.epoch + 1 == dies_in and not self._between_epochs:
+                next(work)
+                os.kill(os.getpid(), signal.SIGKILL)
+            return super()._ticking(work)
 
     vars(execution)["Training"] = Mortal
     database = Database(make_engine(settings.url))

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +12,7 @@ from sqlalchemy import text
 
 from mlcore.training import EpochReport
 from store import checkpoints, curves, jobs, runs
-from store.engine import Database
+from store.engine import Database, make_engine
 from store.errors import LeaseLost
 from store.status import Status
 from tests.waiting import wait_until
@@ -182,20 +183,44 @@ def test_the_end_of_a_run_is_one_transaction_with_its_weights(
         assert checkpoints.get(session, first, "last").data == b"weights"
 
 
-def test_reports_outlast_a_database_that_is_away(database: Database, settings: WorkerSettings, submit: Submit) -> None:
+def test_reports_outlast_a_database_that_is_away(
+    request: pytest.FixtureRequest, database: Database, settings: WorkerSettings, submit: Submit
+) -> None:
+    leave, come_back = _absence(request, database)
     (run,) = submit(SPEC)
     writes = recorder(database, settings, flush_seconds=0.0)
     writes.add(report(1, 0.5))
-    _rename(database, "curve_segments", "away")
+    leave()
     writes.add(report(2, 0.5))
     writes.add(report(3, 0.5))
-    back = threading.Timer(0.3, _rename, (database, "away", "curve_segments"))
+    back = threading.Timer(0.3, come_back)
     back.start()
     writes.store()
     back.join()
     assert stored(database, run) == [1, 2, 3]
 
 
-def _rename(database: Database, table: str, name: str) -> None:
-    with database.write() as session:
-        session.execute(text(f"ALTER TABLE {table} RENAME TO {name}"))
+def _absence(request: pytest.FixtureRequest, database: Database) -> tuple[Callable[[], None], Callable[[], None]]:
+    """Return what makes the database fail as it does when it is away, and what ends that."""
+    if database.engine.dialect.name == "sqlite":
+        rename = "ALTER TABLE {} RENAME TO {}"
+        ways = [rename.format("curve_segments", "away")], [rename.format("away", "curve_segments")]
+        url = database.engine.url.render_as_string()
+    else:
+        name, url = database.engine.url.database, request.getfixturevalue("postgresql")
+        allow, cut = (
+            f"ALTER DATABASE {name} ALLOW_CONNECTIONS ",
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity",
+        )
+        ways = [f"{allow} false", f"{cut} WHERE datname = '{name}'"], [f"{allow} true"]
+    leave, come_back = ways
+    return lambda: _execute(url, leave), lambda: _execute(url, come_back)
+
+
+def _execute(url: str, statements: list[str]) -> None:
+    engine = make_engine(url)
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        for statement in statements:
+            connection.execute(text(statement))
+        connection.commit()  # SQLite had begun a transaction
+    engine.dispose()
