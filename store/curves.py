@@ -28,6 +28,7 @@ Epochs = npt.NDArray[np.int64]
 Values = npt.NDArray[np.float64]
 
 CURVES_AT_ONCE = 500
+LARGEST_EPOCH = 2**31 - 2
 
 _run_id = attrgetter("run_id")
 _EPOCH, _VALUE = np.dtype("<i4"), np.dtype("<f8")
@@ -127,25 +128,37 @@ _STORED = select(
 def read(session: Session, run_id: UUID, after_epoch: int = 0) -> Curve:
     """Return the run's curve after this epoch, however many segments it lies in; empty when nothing is stored yet."""
     query = _STORED.where(CurveSegment.run_id == run_id, CurveSegment.last_epoch > after_epoch)
-    return _after(_unpack(session.execute(query.order_by(CurveSegment.first_epoch)).all()), after_epoch)
+    curve = _unpack(session.execute(query.order_by(CurveSegment.first_epoch)).all())
+    return between(curve, after_epoch + 1, LARGEST_EPOCH)
 
 
 def tails(session: Session, after: Mapping[UUID, int]) -> dict[UUID, Curve]:
-    """Return the ends of many runs' curves: of each the epochs after its own; runs without such epochs are left out.
+    """Return the ends of many runs' curves: of each the epochs after its own; runs without such epochs are left out."""
+    return parts(session, {run_id: (epoch + 1, LARGEST_EPOCH) for run_id, epoch in after.items()})
 
-    Segments that end before are not read.
+
+def parts(session: Session, spans: Mapping[UUID, tuple[int, int]]) -> dict[UUID, Curve]:
+    """Return of many runs' curves the epochs from one to another, both included; runs without any are left out.
+
+    Segments that end before or begin after are not read.
     """
-    if not after:
+    if not spans:
         return {}
-    given = as_table(session, {"run": Uuid(), "epoch": Integer()}, list(after.items()))
-    query = _STORED.join(given, (given.c.run == CurveSegment.run_id) & (CurveSegment.last_epoch > given.c.epoch))
-    rows = session.execute(query.order_by(CurveSegment.run_id, CurveSegment.first_epoch))
-    return {run_id: _after(_unpack(list(segments)), after[run_id]) for run_id, segments in groupby(rows, _run_id)}
+    rows = [(run_id, *span) for run_id, span in spans.items()]
+    given = as_table(session, {"run": Uuid(), "first": Integer(), "last": Integer()}, rows)
+    overlap = (CurveSegment.last_epoch >= given.c.first) & (CurveSegment.first_epoch <= given.c.last)
+    query = _STORED.join(given, (given.c.run == CurveSegment.run_id) & overlap)
+    found = session.execute(query.order_by(CurveSegment.run_id, CurveSegment.first_epoch))
+    curves = {run_id: between(_unpack(list(rows)), *spans[run_id]) for run_id, rows in groupby(found, _run_id)}
+    return {run_id: curve for run_id, curve in curves.items() if curve.epochs.size}
 
 
-def _after(curve: Curve, epoch: int) -> Curve:
-    keep = curve.epochs > epoch
-    return curve if keep.all() else Curve(curve.epochs[keep], {name: v[keep] for name, v in curve.series.items()})
+def between(curve: Curve, first: int, last: int) -> Curve:
+    """Return the part of the curve from one epoch to another, both included."""
+    start, stop = np.searchsorted(curve.epochs, [first, last + 1])
+    if stop - start == curve.epochs.size:
+        return curve
+    return Curve(curve.epochs[start:stop], {name: values[start:stop] for name, values in curve.series.items()})
 
 
 def of_experiment(

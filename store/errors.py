@@ -21,6 +21,14 @@ class QueueFull(StoreError):
     """The owner has as many runs waiting as one owner may have."""
 
 
+class StillRunning(StoreError):
+    """A run of the experiment is training, and what trains is not deleted: cancel it first, or wait for its end."""
+
+
+class KeyReused(StoreError):
+    """The idempotency key came with another submission before."""
+
+
 class LeaseLost(StoreError):
     """The job is no longer held under this fence: stop, and write nothing more."""
 

@@ -1,9 +1,9 @@
-"""Submitting experiments, reading them, cancelling them."""
+"""Submitting experiments, reading them, naming them, cancelling them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import bindparam, select, update
@@ -25,7 +25,14 @@ ROWS_AT_ONCE = 1000
 """A sweep is stored so many rows at a time: what is made of them is not held for all of 100,000."""
 
 # Built once: that takes as long as executing it.
-_BY_ID = select(Experiment).where(Experiment.id == bindparam("experiment_id"))
+_BY_ID = select(Experiment).where(Experiment.id == bindparam("experiment_id"), Experiment.deleted_at.is_(None))
+
+
+class Standing(NamedTuple):
+    """How far an experiment is; `seq` grows with everything that happens to it."""
+
+    seq: int
+    status: Status
 
 
 @dataclass(frozen=True)
@@ -54,12 +61,13 @@ def create(
     note: str | None = None,
     priority: int = 0,
     ephemeral: bool = False,
+    request_id: str | None = None,
 ) -> Experiment:
     """Submit an experiment: itself, its jobs and their runs, all queued.
 
     Runs without numbers of their own are numbered through the jobs in their order. A greater `priority` is claimed
-    first. Raises ValueError when there is no run, or a job without one (nobody would ever end it), and when the runs'
-    numbers are not 0, 1, … each once.
+    first; `request_id` names the HTTP request in the logs of whoever trains it. Raises ValueError when there is no run,
+    or a job without one (nobody would ever end it), and when the runs' numbers are not 0, 1, … each once.
     """
     if not jobs or not all(job.specs for job in jobs):
         raise ValueError("an experiment needs at least one job, and every job at least one run")
@@ -68,6 +76,7 @@ def create(
     experiment = Experiment(
         id=new_id(),
         owner=owner,
+        request_id=request_id,
         name=name,
         tags=dict(tags or {}),
         note=note,
@@ -147,6 +156,13 @@ def get(session: Session, experiment_id: UUID, owner: str | None = None) -> Expe
     return found[0]
 
 
+def standings(session: Session, experiment_ids: Iterable[UUID]) -> dict[UUID, Standing]:
+    """Return how many experiments stand, in one look; those that are not there are left out."""
+    columns = (Experiment.id, Experiment.seq, Experiment.status)
+    query = select(*columns).where(Experiment.id.in_(list(experiment_ids)), Experiment.deleted_at.is_(None))
+    return {experiment_id: Standing(seq, status) for experiment_id, seq, status in session.execute(query)}
+
+
 def page(
     session: Session,
     *,
@@ -157,7 +173,7 @@ def page(
     newest_first: bool = True,
 ) -> Page[Experiment, PageKey]:
     """Return a page of this owner's experiments (None: everybody's); ephemeral ones are not listed."""
-    query = select(Experiment).where(~Experiment.ephemeral)
+    query = select(Experiment).where(~Experiment.ephemeral, Experiment.deleted_at.is_(None))
     query = query if owner is None else query.where(Experiment.owner == owner)
     return read_page(
         session,
@@ -169,15 +185,28 @@ def page(
     )
 
 
+def lock(session: Session, experiment_id: UUID, owner: str | None = None) -> tuple[Experiment, Sequence[UUID]]:
+    """Return the experiment and its jobs' ids, which stand still until the transaction ends; raises NotFound."""
+    get(session, experiment_id, owner)
+    by_id = select(Job.id).where(Job.experiment_id == experiment_id).order_by(Job.id).with_for_update()
+    job_ids = session.scalars(by_id).all()
+    return get(session, experiment_id), job_ids  # with its jobs held its runs stand still
+
+
+def annotate(session: Session, experiment_id: UUID, owner: str | None = None, **told: object) -> Experiment:
+    """Write the experiment's name, tags or note, those that are given; return it as it is then. Raises NotFound."""
+    get(session, experiment_id, owner)
+    if told:
+        change(session, update(Experiment).where(Experiment.id == experiment_id).values(**told))
+    return get(session, experiment_id)
+
+
 def cancel(session: Session, experiment_id: UUID, owner: str | None = None) -> Experiment:
     """Cancel its queued runs at once, ask the workers of its running ones to; return it as it is then.
 
     Asking twice is asking once. Raises NotFound, and AlreadyFinal when the experiment has ended.
     """
-    get(session, experiment_id, owner)
-    by_id = select(Job.id).where(Job.experiment_id == experiment_id).order_by(Job.id).with_for_update()
-    job_ids = session.scalars(by_id).all()
-    experiment = get(session, experiment_id)  # with its jobs held its runs stand still
+    experiment, job_ids = lock(session, experiment_id, owner)
     if experiment.status in FINAL:
         raise AlreadyFinal(f"Experiment {experiment_id} has already ended: it is {experiment.status}.")
     notes = [] if experiment.cancel_requested else [Note(CANCEL_REQUESTED)]

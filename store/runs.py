@@ -22,9 +22,13 @@ from store.transitions import Outcome as Outcome
 RESULTS_AT_ONCE = 1000
 
 # Built once: that takes as long as executing them.
-_BY_ID = select(Run).where(Run.id == bindparam("run_id"))
+_BY_ID = (
+    select(Run)
+    .join(Experiment, Experiment.id == Run.experiment_id)
+    .where(Run.id == bindparam("run_id"), Experiment.deleted_at.is_(None))
+)
 _WITH_JOB = _BY_ID.add_columns(Job, database_now()).join(Job, Job.id == Run.job_id)
-_WITH_NAME = _BY_ID.add_columns(Experiment.name).join(Experiment, Experiment.id == Run.experiment_id)
+_WITH_NAME = _BY_ID.add_columns(Experiment.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +114,8 @@ def page(
     newest_first: bool = True,
 ) -> Page[Run, PageKey]:
     """Return a page of this owner's runs (None: everybody's); those of ephemeral experiments are not listed."""
-    query = select(Run).join(Experiment, Experiment.id == Run.experiment_id).where(~Experiment.ephemeral)
+    query = select(Run).join(Experiment, Experiment.id == Run.experiment_id)
+    query = query.where(~Experiment.ephemeral, Experiment.deleted_at.is_(None))
     query = query if owner is None else query.where(Run.owner == owner)
     query = narrowed(query, Run, filters)
     return read_page(session, query, Run, limit=limit, after=after, newest_first=newest_first)

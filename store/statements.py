@@ -15,8 +15,8 @@ def change(session: Session, statement: Update | Delete) -> Result[Any]:
     return session.execute(statement, execution_options={"synchronize_session": False})
 
 
-def count_changed(session: Session, statement: Update) -> int:
-    """Execute an UPDATE as `change` does; return how many rows it changed."""
+def count_changed(session: Session, statement: Update | Delete) -> int:
+    """Execute an UPDATE or DELETE as `change` does; return how many rows it changed."""
     result = change(session, statement)
     return result.rowcount if isinstance(result, CursorResult) else 0
 

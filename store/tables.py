@@ -35,6 +35,7 @@ _status = Enum(
 RESULT_KEY_LENGTH = 64  # a sha256 in hexadecimal
 _HAS_KEY = text("result_key IS NOT NULL")
 _HAS_ENDED = text("finished_at IS NOT NULL")
+_IS_DELETED = text("deleted_at IS NOT NULL")
 _STATUS_IS_KNOWN = "status IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')"
 
 
@@ -71,10 +72,14 @@ class Experiment(Base):
         Index(None, "created_at", "id"),
         Index(None, "owner", "created_at", "id"),
         Index(None, "status", "created_at", "id"),
+        # What the janitor looks for; few are in these.
+        Index(None, "deleted_at", sqlite_where=_IS_DELETED, postgresql_where=_IS_DELETED),
+        Index(None, "finished_at", sqlite_where=text("ephemeral = 1"), postgresql_where=text("ephemeral")),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     owner: Mapped[str] = mapped_column(String(200))
+    request_id: Mapped[str | None] = mapped_column(String(128))  # of the HTTP request that submitted it, for logs
     name: Mapped[str | None]
     tags: Mapped[dict[str, str]]
     note: Mapped[str | None]
@@ -100,6 +105,7 @@ class Experiment(Base):
     created_at: Mapped[float]
     started_at: Mapped[float | None]
     finished_at: Mapped[float | None]
+    deleted_at: Mapped[float | None]  # since when nobody finds it; its rows go bit by bit (store.deleting)
 
     @property
     def total_runs(self) -> int:
@@ -272,7 +278,10 @@ class Worker(Base):
 
 
 class IdempotencyKey(Base):
-    """A submission's key and what it made, so that the same submission sent twice makes one experiment."""
+    """A submission's key and what it made, so that the same submission sent twice makes one experiment.
+
+    It is kept for as long as the experiment; without one only inside the transaction that makes it.
+    """
 
     __tablename__ = "idempotency_keys"
 
@@ -280,7 +289,6 @@ class IdempotencyKey(Base):
     key: Mapped[str] = mapped_column(String(255), primary_key=True)
     body_sha256: Mapped[str] = mapped_column(String(64))
     experiment_id: Mapped[UUID | None] = mapped_column(ForeignKey("experiments.id", ondelete="CASCADE"), index=True)
-    response_status: Mapped[int | None]
     created_at: Mapped[float]
 
 

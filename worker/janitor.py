@@ -6,13 +6,14 @@
 import logging
 import signal
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable
 from threading import Event
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from store import jobs, workers
+from store import deleting, jobs, workers
 from store.engine import Database, make_engine
 from store.errors import StoreError
 from store.startup import require_database
@@ -26,18 +27,32 @@ logger = logging.getLogger(__name__)
 
 LIVE_HEARTBEATS = 5  # a slot that missed so many heartbeats is taken for gone
 FORGOTTEN_HEARTBEATS = 60  # and after so many it is not remembered any more
+PURGE_SECONDS = 0.5  # of each round, at most: others want to write too, and leases to be looked after
 
 
 def run_once(database: Database, publish: Callable[[str], None], settings: WorkerSettings) -> None:
-    """Rescue jobs whose lease ran out, forget dead slots, publish hints for jobs that an idle slot could take."""
+    """Rescue jobs whose lease ran out, forget dead slots, publish hints for jobs that an idle slot could take.
+
+    Delete ephemeral experiments whose time has come, and free the space of what was deleted, as far as time allows.
+    """
     with database.write() as session:
         expired = jobs.expire(session, max_crashes=settings.max_crashes)
         workers.forget_silent(session, for_seconds=FORGOTTEN_HEARTBEATS * settings.heartbeat_seconds)
+        deleting.delete_ephemeral(session, settings.ephemeral_seconds)
     for job in expired:
         logger.warning("the lease of job %s ran out", job)
     for queue, count in hints_needed(database, settings).items():
         for _ in range(count):
             publish(queue)
+    purge(database)
+
+
+def purge(database: Database, seconds: float = PURGE_SECONDS) -> None:
+    """Free the space of deleted experiments, a little at a time, for at most so long."""
+    deadline, is_left = time.monotonic() + seconds, True
+    while is_left and time.monotonic() < deadline:
+        with database.write() as session:
+            is_left = deleting.purge(session)
 
 
 def hints_needed(database: Database, settings: WorkerSettings) -> Counter[str]:

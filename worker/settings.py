@@ -34,6 +34,7 @@ class WorkerSettings(StoreSettings):
     checkpoint_share: float = Field(0.04, gt=0, lt=1, description="Resume states cost at most this share of the time.")
     heartbeat_seconds: float = Field(2.0, gt=0, description="How often a slot says that it is alive.")
     janitor_seconds: float = Field(2.0, gt=0, description="How often the janitor looks.")
+    ephemeral_seconds: float = Field(3600.0, ge=0, description="How long an ephemeral experiment outlives its end.")
     max_crashes: int = Field(3, ge=1, description="Crashes without progress in between after which a job has failed.")
 
     @property

@@ -6,8 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from store import workers
+from sqlalchemy import update
+
+from store import runs, workers
 from store.engine import Database
+from store.tables import Experiment, Run
 from tests.stacks import Stack
 from tests.waiting import wait_until
 from tests.worker.conftest import Submit, claim, run_of, statuses
@@ -85,6 +88,22 @@ def test_slots_that_have_been_silent_for_long_are_forgotten(database: Database, 
             return [worker.name for worker in workers.live(session, within_seconds=60)]
 
     wait_until(lambda: known() == [], 5)
+
+
+def test_ephemeral_experiments_are_deleted_and_what_is_deleted_is_purged(
+    database: Database, settings: WorkerSettings, submit: Submit
+) -> None:
+    (kept,), (gone,) = submit(SPEC), submit(SPEC)
+    with database.write() as session:
+        mine = Experiment.id == run_of(database, gone).experiment_id
+        session.execute(update(Experiment).where(mine).values(ephemeral=True))
+        runs.cancel(session, gone)
+    hints(database, settings)
+    assert statuses(database, [kept, gone]) == ["queued", "cancelled"]
+    hints(database, settings.model_copy(update={"ephemeral_seconds": 0.0}))
+    assert statuses(database, [kept]) == ["queued"]
+    with database.read() as session:
+        assert session.get(Run, gone) is None
 
 
 def test_the_process_works_without_torch_until_it_is_told_to_stop(
