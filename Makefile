@@ -7,6 +7,7 @@ DATA ?= var
 ARGS ?=
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+CLIENT_INSTALLED := .venv-client/.installed
 BENCH := .venv-bench/bin/python
 BENCH_INSTALLED := .venv-bench/.installed
 
@@ -43,16 +44,23 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@touch $@
 
 .PHONY: test
-test: $(INSTALLED)  ## Run the tests; ARGS=… goes to pytest
+test: $(INSTALLED) $(CLIENT_INSTALLED)  ## Run the tests; ARGS=… goes to pytest
 	$(BIN)/pytest -q $(ARGS)
 
 .PHONY: soak
-soak: $(INSTALLED)  ## Run the long tests, which kill everything again and again; ARGS=… goes to pytest
+soak: $(INSTALLED)  ## Run the long tests: kills again and again, 10,000 made-up requests; ARGS=… goes to pytest
 	$(BIN)/pytest -q -m soak --timeout=7200 $(ARGS)
 
 .PHONY: chaos
 chaos: $(INSTALLED)  ## Kill a service's processes at random while it trains, and count what was lost; ARGS='--stack servers'
 	$(BIN)/python -m tests.chaos $(ARGS)
+
+# The generator of clients needs other versions of what epochd stands on.
+$(CLIENT_INSTALLED): Makefile
+	@$(PYTHON) -m venv .venv-client
+	@.venv-client/bin/python -m pip install --quiet --disable-pip-version-check \
+		openapi-python-client==0.29.1 python-dateutil==2.9.0.post0
+	@touch $@
 
 .PHONY: lint
 lint: $(INSTALLED)  ## Check style, format, types and the import contracts
@@ -91,5 +99,5 @@ constraints: $(INSTALLED)  ## Write the versions that are installed to constrain
 
 .PHONY: clean
 clean:  ## Remove .venv, caches and build products; the data folder stays
-	rm -rf .venv .venv-audit .venv-bench .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist *.egg-info
+	rm -rf .venv .venv-audit .venv-bench .venv-client .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist *.egg-info
 	find . -name __pycache__ -type d -not -path './var/*' -prune -exec rm -rf {} +

@@ -5,6 +5,8 @@ from typing import Annotated, Any, TypedDict, cast
 from fastapi import Depends, Request
 
 from api.callers import Caller
+from api.metrics import Metrics
+from api.poller import Poller
 from api.settings import ApiSettings
 from store.engine import Database
 from worker.broker import Publisher
@@ -15,6 +17,8 @@ class State(TypedDict):
 
     database: Database
     publisher: Publisher
+    poller: Poller
+    metrics: Metrics
     settings: ApiSettings
 
 
@@ -38,6 +42,14 @@ async def _publisher(request: Request) -> Publisher:
     return cast("Publisher", request.state.publisher)
 
 
+async def _poller(request: Request) -> Poller:
+    return cast("Poller", request.state.poller)
+
+
+async def _metrics(request: Request) -> Metrics:
+    return cast("Metrics", request.state.metrics)
+
+
 async def _settings(request: Request) -> ApiSettings:
     return cast("ApiSettings", request.state.settings)
 
@@ -48,6 +60,8 @@ async def _posted(request: Request) -> dict[str, Any]:
 
 DatabaseOf = Annotated[Database, Depends(_database)]
 PublisherOf = Annotated[Publisher, Depends(_publisher)]
+PollerOf = Annotated[Poller, Depends(_poller)]
+MetricsOf = Annotated[Metrics, Depends(_metrics)]
 SettingsOf = Annotated[ApiSettings, Depends(_settings)]
 Submitter = Annotated[str, Depends(_submitter)]
 """Whose it is, what this request submits."""

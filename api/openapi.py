@@ -5,10 +5,13 @@ from typing import Any, Final
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
+from pydantic.json_schema import models_json_schema
 
+from api import glossary
 from api.callers import PROTECTED
 from api.responses import problems
-from api.schemas.common import Problem, ProblemError
+from api.schemas.common import Problem
+from api.schemas.events import EndEvent, MetricsEvent, ProgressEvent, StatusEvent
 
 TITLE: Final = "epochd"
 SUMMARY: Final = "Post an experiment, get its learning curves, weights and predictions."
@@ -18,7 +21,8 @@ regression with weight decay, and multilayer perceptrons with dropout.
 
 1. **Submit**: `POST /v1/experiments` with `{"spec": {"variant": "polynomial"}}`. Every field has a default;
    `GET /v1/variants` shows them all. Or run a figure of the chapter by name: `POST /v1/presets/{name}:run`.
-2. **Watch**: follow the `Location` of the answer. An experiment has *runs*, one per training; `GET …/runs` lists them.
+2. **Watch**: follow the `Location` of the answer, or listen to `GET …/events`. An experiment has *runs*, one per
+   training; `GET …/runs` lists them.
 3. **Look**: `/v1/runs/{run_id}/curves?format=png` is a picture for a slide, the same without `format` are the numbers;
    `/weights`, `/checkpoints`, `/predictions`, `/fit` and `/confusion-matrix` are beside it.
 4. **Sweep**: add `"grid": {"degree": [1, 3, 19], "lambda": [0, 0.1]}, "data_seeds": 10` to the request, and up to
@@ -45,6 +49,8 @@ _KEY: Final = {
     "description": "A key from `epochd keys create`. While none was ever made, the machine itself needs none.",
 }
 _REPLACED = ("HTTPValidationError", "ValidationError")
+_BESIDE = (Problem, StatusEvent, MetricsEvent, ProgressEvent, EndEvent)
+"""What is answered as it is, not as a model: problem documents, and the messages of event streams."""
 
 
 def operation_id(route: APIRoute) -> str:
@@ -76,11 +82,12 @@ def _derive(app: FastAPI) -> dict[str, Any]:
     schemas = document["components"]["schemas"]
     for name in _REPLACED:
         schemas.pop(name, None)
-    for model in (Problem, ProblemError):
-        schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
-        schema.pop("$defs", None)
-        schemas[model.__name__] = schema
+    _, ours = models_json_schema(
+        [(model, "serialization") for model in _BESIDE], by_alias=True, ref_template="#/components/schemas/{model}"
+    )
+    document["components"]["schemas"] = dict(sorted({**ours["$defs"], **schemas}.items()))
     document["components"]["securitySchemes"] = {"key": _KEY}
+    glossary.fill_in(document)
     for path, operations in document["paths"].items():
         for operation in operations.values():
             _drop_own_errors(operation["responses"])

@@ -95,6 +95,13 @@ nothing_to_retry = Kind(
     "A retry trains again what failed or was cancelled, and nothing of this experiment was, or not yet. A run that "
     "diverged is left out: it would diverge to the same bits; submit it with a smaller `learning_rate` instead.",
 )
+still_running = Kind(
+    "still-running",
+    409,
+    "Still running",
+    "What is being trained cannot be deleted. Cancel the experiment (`POST …:cancel`), which takes some seconds, or "
+    "wait for its end, and delete it then. One that waits in the queue is cancelled by deleting it.",
+)
 not_for_variant = Kind(
     "not-for-this-variant",
     409,
@@ -130,6 +137,14 @@ queue_full = Kind(
     "Each owner may have so many runs waiting at a time (`EPOCHD_MAX_QUEUED_RUNS`), so that nobody fills the queue of "
     "everybody. Post it again when some have been trained, or cancel what is not needed any more.",
     headers={"Retry-After": "30"},
+)
+key_reused = Kind(
+    "idempotency-key-reused",
+    422,
+    "The Idempotency-Key belongs to another request",
+    "An `Idempotency-Key` stands for one request: sent again with the same body it answers with the same experiment, "
+    "for as long as that is there. With another body it is refused, since one of the two would be lost. Make a new "
+    "key, such as a random UUID, for each new submission.",
 )
 internal = Kind(
     "internal",
@@ -182,11 +197,13 @@ ALL = (
     not_acceptable,
     already_finished,
     nothing_to_retry,
+    still_running,
     not_for_variant,
     too_large,
     unsupported_media_type,
     invalid,
     queue_full,
+    key_reused,
     internal,
     checkpoint_damaged,
     dataset_unusable,

@@ -24,6 +24,7 @@ from api.problem_kinds import BY_STATUS, Kind
 from api.request_ids import HEADER, request_id
 from mlcore import errors as mlcore_errors
 from store import errors as store_errors
+from worker.logs import log_context
 
 log = logging.getLogger("epochd.api")
 _starts_with_id = re.compile(r"[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}\b")
@@ -53,6 +54,8 @@ DOMAIN: dict[type[Exception], Kind] = {
     store_errors.AlreadyFinal: kinds.already_finished,
     store_errors.NothingToRetry: kinds.nothing_to_retry,
     store_errors.QueueFull: kinds.queue_full,
+    store_errors.StillRunning: kinds.still_running,
+    store_errors.KeyReused: kinds.key_reused,
     store_errors.SchemaOutdated: kinds.not_ready,
     store_errors.CheckpointDamaged: kinds.checkpoint_damaged,
     mlcore_errors.DatasetError: kinds.dataset_unusable,
@@ -105,8 +108,8 @@ async def answer(request: Request, error: Exception) -> JSONResponse:
     problem = _problem_of(request, error)
     if problem is not error and problem.kind.status >= 500:
         unforeseen = error if problem.kind is kinds.internal else None
-        said = (request.method, request.url.path, error, request_id(request.scope))
-        log.error("%s %s: %s request=%s", *said, exc_info=unforeseen)
+        with log_context(request_id=request_id(request.scope)):  # what is unforeseen is caught outside the middleware
+            log.error("%s %s: %s", request.method, request.url.path, error, exc_info=unforeseen)
     return response(request, problem)
 
 

@@ -1,4 +1,7 @@
-"""One id per request: taken from X-Request-ID or made here, sent back, and in every problem and log line."""
+"""One id per request: taken from X-Request-ID or made here, sent back, and in every problem and log line.
+
+What it submits carries it on: whoever trains that has it in every log line too.
+"""
 
 import logging
 import re
@@ -8,9 +11,11 @@ import uuid
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from worker.logs import log_context
+
 HEADER = "X-Request-ID"
 KEY = "request_id"
-PROBES = ("/healthz", "/readyz")
+PROBES = ("/healthz", "/readyz", "/metrics")
 """Asked every few seconds by whoever watches the service, and of no interest in its log."""
 
 log = logging.getLogger("epochd.api")
@@ -36,6 +41,10 @@ class RequestIds:
         given = Headers(scope=scope).get(HEADER, "")
         known_as = given if _fit.fullmatch(given) else uuid.uuid4().hex
         scope.setdefault("state", {})[KEY] = known_as
+        with log_context(request_id=known_as):
+            await self._answer(scope, receive, send, known_as)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, known_as: str) -> None:
         started, status = time.perf_counter(), 500
 
         async def send_with_id(message: Message) -> None:
@@ -48,8 +57,10 @@ class RequestIds:
         try:
             await self.app(scope, receive, send_with_id)
         finally:
-            milliseconds = 1000 * (time.perf_counter() - started)
-            level = logging.DEBUG if scope["path"] in PROBES else logging.INFO
-            log.log(
-                level, "%s %s %d %.1f ms request=%s", scope["method"], scope["path"], status, milliseconds, known_as
-            )
+            _log(scope, status, 1000 * (time.perf_counter() - started))
+
+
+def _log(scope: Scope, status: int, milliseconds: float) -> None:
+    said = {"method": scope["method"], "path": scope["path"], "status": status, "milliseconds": round(milliseconds, 1)}
+    level = logging.DEBUG if scope["path"] in PROBES else logging.INFO
+    log.log(level, "%s %s %d %.1f ms", *said.values(), extra={"fields": said})

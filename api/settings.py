@@ -16,6 +16,7 @@ class ApiSettings(WorkerSettings):
     """Limits of the HTTP interface, beside where the data are and where hints go."""
 
     max_body_bytes: int = Field(1024 * 1024, ge=1024, description="Largest request body.")
+    max_image_body_bytes: int = Field(2 * 1024 * 1024, ge=1024, description="Largest request body with images.")
     trusted_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)] = Field(
         (), description="Host names to answer to, with commas, such as `lab.example.org,*.example.org`."
     )

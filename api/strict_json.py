@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import aclosing
 from itertools import islice
-from typing import Any
+from typing import Any, ClassVar
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
@@ -34,6 +34,9 @@ _no_text = re.compile("[\0\ud800-\udfff]")
 class StrictRoute(APIRoute):
     """A route whose JSON body is read strictly."""
 
+    LARGEST: ClassVar = "max_body_bytes"
+    """The setting that limits its size."""
+
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """FastAPI's own handler, handed a request whose body is already read and found good."""
         answer = super().get_route_handler()
@@ -42,6 +45,7 @@ class StrictRoute(APIRoute):
             if self.body_field is None:
                 return await answer(request)
             strict = StrictRequest(request.scope, request.receive)
+            strict.limit = getattr(request.state.settings, self.LARGEST)
             if await strict.body():
                 await strict.json()
             return await answer(strict)
@@ -49,13 +53,21 @@ class StrictRoute(APIRoute):
         return handler
 
 
+class ImageRoute(StrictRoute):
+    """A strict route whose body may hold images."""
+
+    LARGEST: ClassVar = "max_image_body_bytes"
+
+
 class StrictRequest(Request):
     """A request that reads its body up to a limit, and as strict JSON only."""
+
+    limit: int
 
     async def body(self) -> bytes:
         """The whole body; raises Problem 413 as soon as it is known to be too large."""
         if not hasattr(self, "_body"):
-            self._body = await self._read(self.state.settings.max_body_bytes)
+            self._body = await self._read()
         return self._body
 
     async def json(self) -> Json:
@@ -66,17 +78,17 @@ class StrictRequest(Request):
         document: Json = self._json
         return document
 
-    async def _read(self, limit: int) -> bytes:
+    async def _read(self) -> bytes:
         declared = self.headers.get("content-length", "")
-        if declared.isdecimal() and int(declared) > limit:
-            raise _too_large(limit)
+        if declared.isdecimal() and int(declared) > self.limit:
+            raise _too_large(self.limit)
         body = bytearray()
         try:
             async with aclosing(self.stream()) as chunks:
                 async for chunk in chunks:
                     body += chunk
-                    if len(body) > limit:
-                        raise _too_large(limit)
+                    if len(body) > self.limit:
+                        raise _too_large(self.limit)
         except ClientDisconnect as error:
             raise Problem(kinds.bad_request, "The connection ended before the body did.") from error
         return bytes(body)

@@ -21,7 +21,7 @@ def regression(spec: MlpSpec | PolynomialSpec | LinearSpec) -> PolynomialSpec | 
 
 
 def describe(spec: PolynomialSpec | LinearSpec, data: bytes) -> dict[str, Any]:
-    """The fields of `schemas.results.Weights` that follow from a checkpoint's bytes (safetensors)."""
+    """The fields of `schemas.results.LearnedWeights` that follow from a checkpoint's bytes (safetensors)."""
     from safetensors.numpy import load
 
     tensors = load(data)

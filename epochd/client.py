@@ -8,11 +8,12 @@ with Client("http://127.0.0.1:8000") as client:
 """
 
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, Literal
 from uuid import UUID
 
-from epochd.transport import Json, Query, Transport
+from epochd.transport import Event, Json, Query, Transport
 
 Id = str | UUID
 Picture = Literal["png", "svg"]
@@ -34,13 +35,21 @@ class Client(Transport):
 
     # Experiments
 
-    def submit(self, spec: Mapping[str, Any], **fields: object) -> Json:
+    def submit(
+        self,
+        spec: Mapping[str, Any],
+        *,
+        wait: int | None = None,
+        idempotency_key: str | None = None,
+        **fields: object,
+    ) -> Json:
         """Submit a run spec (`{"variant": …}`) or a whole request (`{"spec": …}`) and return the experiment.
 
         `fields` are further fields of the request: grid, seeds, data_seeds, folds, name, tags, note, priority, device,
-        ephemeral.
+        ephemeral. With `wait` it is returned when it has ended, or after so many seconds, 30 at most. It is made once,
+        however often it has to be sent; an `idempotency_key` of your own says so beyond this call.
         """
-        return self._json("POST", "/v1/experiments", json=_request(spec, fields))
+        return self._submit("/v1/experiments", _request(spec, fields), wait=wait, key=idempotency_key)
 
     def validate(self, spec: Mapping[str, Any], **fields: object) -> Json:
         """Submit nothing, but raise what `submit` would; return how many runs, jobs and epochs it would train.
@@ -74,6 +83,22 @@ class Client(Transport):
     def experiment(self, experiment_id: Id) -> Json:
         """Return an experiment: its request, status, counts of runs by status, progress."""
         return self._json("GET", f"/v1/experiments/{experiment_id}")
+
+    def events(self, experiment_id: Id, last_id: str | None = None, **query: Query) -> Iterator[Event]:
+        """Follow an experiment: yield what has happened to it, and what happens, until it has ended (`end`).
+
+        `progress` says how it stands, `status` what changed, `metrics` has new epochs of up to 50 runs; `query`: run,
+        metric. Where the connection breaks it is made again, and each event comes once; with `last_id`, those after.
+        """
+        return self._events(f"/v1/experiments/{experiment_id}/events", query, last_id)
+
+    def update(self, experiment_id: Id, **changes: object) -> Json:
+        """Change name, tags or note; None takes one away, and tags that are not named stay."""
+        return self._json("PATCH", f"/v1/experiments/{experiment_id}", json=changes)
+
+    def delete(self, experiment_id: Id) -> None:
+        """Delete an experiment with all that it gave; what is queued of it is cancelled, what is running refused."""
+        self._request("DELETE", f"/v1/experiments/{experiment_id}")
 
     def experiments(self, **query: Query) -> Iterator[Json]:
         """Yield the experiments, newest first, page by page; `query` narrows it (status, variant, tag, q, order_by)."""
@@ -177,8 +202,12 @@ class Client(Transport):
         indices: Sequence[int] | None = None,
         checkpoint: str | int = "last",
     ) -> list[Json]:
-        """Return the run's outputs for `inputs` (numbers, vectors, images), or for `indices` of one of its splits."""
-        asked = {"inputs": inputs, "split": split, "indices": indices}
+        """Return the run's outputs for `inputs`, or for `indices` of one of its splits.
+
+        Inputs are numbers, vectors, or images: pixels, or the bytes of a PNG.
+        """
+        sent = None if inputs is None else [_input(each) for each in inputs]
+        asked = {"inputs": sent, "split": split, "indices": indices}
         given = {name: value for name, value in asked.items() if value is not None}
         body = {"checkpoint": checkpoint, **given}
         items: list[Json] = self._json("POST", f"/v1/runs/{run_id}/predictions", json=body)["items"]
@@ -223,7 +252,7 @@ class Client(Transport):
 
     def run_preset(self, name: str, **changes: object) -> Json:
         """Submit a preset and return the experiment; `changes` are name, tags, note, device, seeds, data_seeds."""
-        return self._json("POST", f"/v1/presets/{name}:run", json=changes)
+        return self._submit(f"/v1/presets/{name}:run", changes, wait=None, key=None)
 
     def variants(self) -> list[Json]:
         """List what can be trained, with the JSON Schema, defaults and examples of each."""
@@ -237,6 +266,11 @@ class Client(Transport):
     def ready(self) -> Json:
         """Return how the service is; raises EpochdError with status 503 while something is missing."""
         return self._json("GET", "/readyz")
+
+
+def _input(given: Any) -> Any:  # noqa: ANN401  a number, lists of them, or bytes
+    """Return an input as JSON has it: the bytes of a file in base64."""
+    return b64encode(given).decode() if isinstance(given, bytes) else given
 
 
 def _side(side: Id | Mapping[str, Any]) -> Json:

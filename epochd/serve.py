@@ -6,6 +6,7 @@ import sys
 
 import uvicorn
 
+from api.app import create_app
 from epochd.listening import CannotServe, listen
 from store.errors import StoreError
 from store.startup import require_database
@@ -31,9 +32,8 @@ def main() -> int:
     except (CannotServe, StoreError) as problem:
         sys.stderr.write(f"{problem}\n")
         return 1
-    config = uvicorn.Config(
-        "api.app:create_app", factory=True, log_config=None, access_log=False, timeout_graceful_shutdown=GRACE_SECONDS
-    )
+    app = create_app(is_stopping=lambda: server.should_exit)
+    config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=GRACE_SECONDS)
     server = uvicorn.Server(config)
     server.run(sockets=[listening])
     return 0 if server.started else 1

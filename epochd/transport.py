@@ -1,16 +1,39 @@
 """Requests to the service and what comes back: JSON documents, bytes, or an error."""
 
+import json
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Self
+from uuid import uuid4
 
 import httpx2
 
 Json = dict[str, Any]
 Query = str | int | Sequence[str]
 
-TIMEOUT: Final = httpx2.Timeout(30, connect=5)
+TIMEOUT_SECONDS: Final = 30.0
+TIMEOUT: Final = httpx2.Timeout(TIMEOUT_SECONDS, connect=5)
+PAUSES: Final = (0.2, 1.0)
+"""Seconds before what can safely be sent again is sent again, when no answer came."""
+
+
+STREAM_TIMEOUT: Final = httpx2.Timeout(45, connect=5)  # the service breaks its silence every 15 s
+RECONNECT_SECONDS: Final = 1.0
+MOST_FAILURES: Final = 30  # connections in a row that bring nothing
+
+
+@dataclass(frozen=True)
+class Event:
+    """A message of an experiment's stream."""
+
+    kind: str
+    """status, metrics, progress or end."""
+    data: Json
+    id: str
+    """What to go on after, with another call."""
 
 
 class EpochdError(Exception):
@@ -66,6 +89,35 @@ class Transport:
             page = self._json("GET", path, params={**query, "page_token": token})
             yield from page["items"]
 
+    def _events(self, path: str, query: Mapping[str, Query], last_id: str | None) -> Iterator[Event]:
+        """Yield events up to the last, connecting again where the connection ended before."""
+        failures = 0
+        while True:
+            try:
+                for event in self._connected(path, query, last_id):
+                    yield event
+                    failures, last_id = 0, event.id
+                    if event.kind == "end":
+                        return
+            except EpochdError as error:
+                failures += 1
+                if failures > MOST_FAILURES or error.status not in (None, 503):
+                    raise
+            time.sleep(RECONNECT_SECONDS)
+
+    def _connected(self, path: str, query: Mapping[str, Query], last_id: str | None) -> Iterator[Event]:
+        headers = {} if last_id is None else {"Last-Event-ID": last_id}
+        options: dict[str, Any] = {"params": query, "headers": headers, "timeout": STREAM_TIMEOUT}
+        try:
+            with self._http.sse(path, **options, max_event_size=None) as source:
+                if source.response.is_error:
+                    source.response.read()
+                    raise _refusal(source.response)
+                for message in source:
+                    yield Event(message.event, json.loads(message.data), message.id or last_id or "")
+        except httpx2.RequestError as error:
+            raise EpochdError(None, f"No answer from {self._http.base_url}", str(error)) from error
+
     def _json(self, method: str, path: str, **options: Any) -> Json:  # noqa: ANN401 - httpx2's own options
         response = self._request(method, path, **options)
         document = _document(response)
@@ -74,6 +126,19 @@ class Transport:
                 response.status_code, f"Not an answer of epochd at {self._http.base_url}", response.text[:200]
             )
         return document
+
+    def _submit(self, path: str, body: Json, *, wait: int | None, key: str | None) -> Json:
+        """Post what makes something new; the same key with each attempt, so that it is made once."""
+        headers = {"Idempotency-Key": key or str(uuid4()), **({"Prefer": f"wait={wait}"} if wait else {})}
+        timeout = httpx2.Timeout(TIMEOUT_SECONDS + (wait or 0), connect=5)
+        for pause in PAUSES:
+            try:
+                return self._json("POST", path, json=body, headers=headers, timeout=timeout)
+            except EpochdError as error:
+                if error.status is not None:
+                    raise
+            time.sleep(pause)
+        return self._json("POST", path, json=body, headers=headers, timeout=timeout)
 
     def _bytes(self, path: str, query: Mapping[str, Query]) -> bytes:
         return self._request("GET", path, params=query).content

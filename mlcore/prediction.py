@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mlcore.data import loading
+from mlcore.data import loading, png
 from mlcore.data.dataset import Part
 from mlcore.data.fashion_mnist import NAMES, SIDE
 from mlcore.data.synthetic import polynomial_features
@@ -45,8 +45,8 @@ def predict(spec: RunSpec, weights: Parameters, inputs: Sequence[Any]) -> list[I
     """Predict for a client's inputs.
 
     An input is a number x for `polynomial`, a list of `n_inputs` numbers for `linear`, and for `mlp` an image of 28
-    rows of 28 pixels or 784 pixels in a row, each from 0 (black) to 1 or, where any is above 1, to 255.
-    Raises BadInputs, whose pointer names the input.
+    rows of 28 pixels or 784 pixels in a row, each from 0 (black) to 1 or, where any is above 1, to 255, or a PNG of
+    28 × 28 pixels in base64. Raises BadInputs, whose pointer names the input.
     """
     match spec:
         case PolynomialSpec():
@@ -137,10 +137,11 @@ def _values(spec: RunSpec, weights: Parameters, X: Floats) -> list[float]:
 
 
 def _pixels(inputs: Sequence[Any]) -> Floats:
-    what = f"an image: 28 rows of 28 pixels, or {PIXELS} pixels"
-    flat = [_flat_image(image) for image in inputs]
+    what = f"an image: 28 rows of 28 pixels, {PIXELS} pixels, or a PNG in base64"
+    flat = [_flat_image(number, image) for number, image in enumerate(inputs)]
     pixels = _numbers(flat, (PIXELS,), what)
     largest = pixels.max(1, initial=0)
+    largest[[isinstance(image, str) for image in inputs]] = LARGEST_PIXEL  # a PNG says how bright its pixels are
     for number, image in enumerate(pixels):
         if image.min() < 0 or largest[number] > LARGEST_PIXEL:
             raise BadInputs(f"/inputs/{number}", "pixels go from 0 (black) to 1, or from 0 to 255")
@@ -148,7 +149,12 @@ def _pixels(inputs: Sequence[Any]) -> Floats:
     return scaled
 
 
-def _flat_image(image: object) -> object:
+def _flat_image(number: int, image: object) -> object:
+    if isinstance(image, str):
+        try:
+            return png.pixels(image).flatten().tolist()
+        except png.BadPng as error:
+            raise BadInputs(f"/inputs/{number}", str(error)) from None
     rows = image if isinstance(image, list) else None
     if rows is None or len(rows) != 28 or not all(isinstance(row, list) and len(row) == 28 for row in rows):
         return image

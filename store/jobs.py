@@ -14,7 +14,7 @@ from store.errors import NotFound
 from store.history import CRASHED, RESUMED_ELSEWHERE, STATUS_CHANGED, Note, record
 from store.statements import change, fresh
 from store.status import Status
-from store.tables import Job, Run
+from store.tables import Experiment, Job, Run
 from store.transitions import (
     Held,
     cancel_asked,
@@ -55,6 +55,7 @@ class Claim(Held):
     threads: int
     claims: int
     runs: tuple[ClaimedRun, ...]
+    request_id: str | None = None  # of the request that submitted it
 
 
 def claim(
@@ -90,6 +91,7 @@ def claim(
         threads=threads,
         claims=row.claims,
         runs=_members(session, row.id),
+        request_id=session.scalar(select(Experiment.request_id).where(Experiment.id == row.experiment_id)),
     )
 
 

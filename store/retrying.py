@@ -30,8 +30,7 @@ def retry(session: Session, experiment_id: UUID, owner: str | None = None) -> tu
     They start anew: what they had stored goes. Those that shared a job share a new one, without the runs that have
     succeeded, diverged or are not final yet. Raises NotFound, and NothingToRetry.
     """
-    experiments.get(session, experiment_id, owner)
-    session.execute(select(Job.id).where(Job.experiment_id == experiment_id).order_by(Job.id).with_for_update())
+    experiments.lock(session, experiment_id, owner)
     runs = _retriable(session, experiment_id)
     if not runs:
         raise NothingToRetry(

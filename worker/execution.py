@@ -17,6 +17,7 @@ from store.engine import Database
 from store.errors import LeaseLost
 from store.jobs import Claim, ClaimedRun
 from store.status import Status
+from worker.logs import log_context
 from worker.recorder import Ended, Kept, Recorder
 from worker.reuse import without_reused
 from worker.settings import WorkerSettings
@@ -81,11 +82,12 @@ class Execution:
     def run(self) -> None:
         """Train until every run of the job is final, the slot is told to leave, or the lease is lost."""
         claim = self._claim
-        logger.info("job %s: %d runs to train, claim %d", claim.job_id, len(self._recorder.live), claim.claims)
-        try:
-            self._train_or_fail()
-        except LeaseLost:
-            logger.warning("job %s: the lease was lost, nothing more is written", claim.job_id)
+        with log_context(request_id=claim.request_id, experiment_id=claim.experiment_id):
+            logger.info("job %s: %d runs to train, claim %d", claim.job_id, len(self._recorder.live), claim.claims)
+            try:
+                self._train_or_fail()
+            except LeaseLost:
+                logger.warning("job %s: the lease was lost, nothing more is written", claim.job_id)
 
     def _train_or_fail(self) -> None:
         try:

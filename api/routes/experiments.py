@@ -1,30 +1,27 @@
-"""Experiments: submit, list, look at, cancel, retry."""
+"""Experiments: submit, list, look at, name, cancel, retry, delete."""
 
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Body, Query, Request, Response
+from starlette.concurrency import run_in_threadpool
 
 from api import examples, pages
-from api.dependencies import DatabaseOf, Owner, Posted, PublisherOf, SettingsOf, Submitter
+from api import problem_kinds as kinds
+from api.dependencies import DatabaseOf, Owner, Posted, PublisherOf, SettingsOf
 from api.negotiation import conditional, etag_of
-from api.responses import NOT_MODIFIED, problems
+from api.responses import NOT_MODIFIED, Responses, problems
 from api.schemas import common, experiments, runs
 from api.strict_json import StrictRoute
-from api.submissions import Plan, queue_of
-from api.version import VERSION
+from api.submitting import SubmittingOf, answered
+from store import deleting, retrying
 from store import experiments as stored
-from store import retrying
 from store import runs as stored_runs
 from store.admission import require_room
 from store.clock import read_clock
 from store.queue import place
-from store.workers import count_live
 
 router = APIRouter(prefix="/v1/experiments", tags=["experiments"], route_class=StrictRoute)
-
-POLL_SECONDS = "1"
-"""When to look again, for clients that do."""
 
 
 class SubmitQuery(common.Query):
@@ -35,49 +32,38 @@ class SubmitQuery(common.Query):
     )
 
 
+SUBMITTED: Responses = {
+    201: {"model": experiments.Experiment, "description": "With Prefer: wait=N, when it has ended within that time."},
+    202: {"description": "It waits in the queue, or is being trained; Location leads to it."},
+}
+
+
 @router.post(
     "",
     status_code=202,
     response_model=experiments.Experiment,
     responses={
         200: {"model": experiments.Validation, "description": "With validate_only: the request is valid."},
-        **problems(400, 413, 415, 422, 429),
+        **SUBMITTED,
+        **problems(400, 413, 415, 422, kinds.key_reused, 429),
     },
 )
-def create_experiment(
+async def create_experiment(
     submission: Annotated[experiments.ExperimentRequest, Body(openapi_examples=examples.for_openapi())],
     query: Annotated[SubmitQuery, Query()],
     posted: Posted,
-    database: DatabaseOf,
-    publisher: PublisherOf,
-    settings: SettingsOf,
-    submitter: Submitter,
+    submitting: SubmittingOf,
 ) -> Response:
     """Submit an experiment: it waits in the queue, and a worker trains it.
 
     A grid, seeds, data seeds and folds make it a sweep of up to 100,000 runs; runs of one shape train together, as one
-    job. The answer comes at once; follow `Location` until `status` is succeeded, failed or cancelled.
+    job. The answer comes at once, or with `Prefer: wait=10` when the experiment has ended, at most 10 seconds later.
+    Follow `Location` until `status` is succeeded, failed or cancelled.
     """
-    queue = queue_of(submission)
-    with database.read() as session:
-        live = count_live(session, queue, settings.worker_seen_seconds)
-    plan = Plan.of(submission, live, settings.max_queued_runs)
     if query.validate_only:
-        return _json(plan.validation(live), 200)
-    with database.write() as session:
-        require_room(session, submitter, len(plan.specs), settings.max_queued_runs)
-        made = stored.create(
-            session,
-            request=posted,
-            owner=submitter,
-            jobs=plan.jobs(queue),
-            code_version=VERSION,
-            **submission.model_dump(include={"name", "tags", "note", "priority", "ephemeral"}),
-        )
-        waiting = place(session, made.id, worker_seconds=settings.worker_seen_seconds)
-    answer = experiments.full(made, made.created_at, waiting)
-    publisher.publish_for(queue, len(plan.stacks), live)
-    return _json(answer, 202, {"Location": answer.links.self, "Retry-After": POLL_SECONDS})
+        valid = await run_in_threadpool(submitting.validate, submission)
+        return Response(common.dump(valid), media_type="application/json")
+    return await submitting.submit(submission, posted)
 
 
 @router.get("", responses=problems(422))
@@ -135,6 +121,38 @@ def list_experiment_runs(
     return runs.RunPage(items=[runs.summary(one, now) for one in page.items], next_page_token=following)
 
 
+@router.patch(
+    "/{experiment_id:uuid}", response_model=experiments.Experiment, responses=problems(400, 404, 413, 415, 422)
+)
+def update_experiment(
+    experiment_id: UUID,
+    changes: experiments.ExperimentChanges,
+    database: DatabaseOf,
+    settings: SettingsOf,
+    owner: Owner,
+) -> Response:
+    """Change an experiment's name, tags or note, those that are given (a merge patch, RFC 7396).
+
+    Tags that are not named stay; `null` takes a tag, the name or the note away.
+    """
+    with database.write() as session:
+        found, _ = stored.lock(session, experiment_id, owner)
+        found = stored.annotate(session, experiment_id, **changes.applied_to(found.tags))
+        waiting = place(session, experiment_id, worker_seconds=settings.worker_seen_seconds) if found.queued else None
+        answer = common.dump(experiments.full(found, read_clock(session), waiting))
+    return Response(answer, headers={"ETag": etag_of(answer)}, media_type="application/json")
+
+
+@router.delete("/{experiment_id:uuid}", status_code=204, responses=problems(404, kinds.still_running))
+def delete_experiment(experiment_id: UUID, database: DatabaseOf, owner: Owner) -> None:
+    """Delete an experiment with its runs, curves and checkpoints; what waits in the queue is cancelled first.
+
+    It is gone at once; its space is freed within seconds. While one of its runs is training the answer is 409.
+    """
+    with database.write() as session:
+        deleting.delete_experiment(session, experiment_id, owner)
+
+
 @router.post(
     "/{experiment_id:uuid}:cancel",
     status_code=202,
@@ -146,14 +164,14 @@ def cancel_experiment(experiment_id: UUID, database: DatabaseOf, owner: Owner) -
     with database.write() as session:
         found = stored.cancel(session, experiment_id, owner)
         answer = experiments.full(found, read_clock(session), place(session, experiment_id))
-    return _json(answer, 202, {"Location": answer.links.self, "Retry-After": POLL_SECONDS})
+    return answered(answer, 202)
 
 
 @router.post(
     "/{experiment_id:uuid}:retry",
     status_code=202,
     response_model=experiments.Experiment,
-    responses=problems(404, 409, 429),
+    responses=problems(404, kinds.nothing_to_retry, 429),
 )
 def retry_experiment(
     experiment_id: UUID, database: DatabaseOf, publisher: PublisherOf, settings: SettingsOf, owner: Owner
@@ -167,8 +185,4 @@ def retry_experiment(
         answer = experiments.full(found, read_clock(session), waiting)
     if waiting is not None:
         publisher.publish_for(waiting.queue, jobs, waiting.workers)
-    return _json(answer, 202, {"Location": answer.links.self, "Retry-After": POLL_SECONDS})
-
-
-def _json(answer: common.Answer, status: int, headers: dict[str, Any] | None = None) -> Response:
-    return Response(common.dump(answer), status, headers, "application/json")
+    return answered(answer, 202)

@@ -9,19 +9,23 @@ from fastapi import APIRouter, Query, Request, Response
 
 from api import checkpoints as kept
 from api import fits, stored_predictions
+from api import problem_kinds as kinds
 from api.dependencies import DatabaseOf, Owner, SettingsOf
 from api.responses import NOT_MODIFIED, formats, problems
 from api.schemas import predictions, results
 from api.settings import ApiSettings
-from api.strict_json import StrictRoute
+from api.strict_json import ImageRoute
 from api.trained import Trained, answer
 from mlcore.spec import LinearSpec, MlpSpec, PolynomialSpec, parse_run_spec
 from store import runs
 
-router = APIRouter(prefix="/v1/runs", tags=["results"], route_class=StrictRoute)
+router = APIRouter(prefix="/v1/runs", tags=["results"], route_class=ImageRoute)
 
 
-@router.post("/{run_id:uuid}/predictions", responses=problems(400, 404, 413, 415, 422, 503))
+@router.post(
+    "/{run_id:uuid}/predictions",
+    responses=problems(400, 404, kinds.no_checkpoint, 413, 415, 422, kinds.dataset_unusable),
+)
 def predict(
     run_id: UUID, asked: results.PredictionRequest, database: DatabaseOf, settings: SettingsOf, owner: Owner
 ) -> results.Predictions:
@@ -56,7 +60,7 @@ def _predict(
     responses={
         **formats(png="mlp: the images as tiles with true and predicted names, the wrong ones marked."),
         **NOT_MODIFIED,
-        **problems(404, 406, 409, 422, 503),
+        **problems(404, kinds.no_checkpoint, 406, kinds.not_for_variant, 422, kinds.dataset_unusable),
     },
 )
 def list_predictions(
@@ -83,7 +87,7 @@ def list_predictions(
             svg="The same, scalable.",
         ),
         **NOT_MODIFIED,
-        **problems(404, 406, 409, 422, 503),
+        **problems(404, kinds.no_checkpoint, 406, kinds.not_for_variant, 422, kinds.dataset_unusable),
     },
 )
 def get_confusion_matrix(
@@ -106,7 +110,7 @@ def get_confusion_matrix(
     responses={
         **formats(png="The learned polynomial over its data, with the true one.", svg="The same, scalable."),
         **NOT_MODIFIED,
-        **problems(404, 406, 409, 422),
+        **problems(404, kinds.no_checkpoint, 406, kinds.not_for_variant, 422),
     },
 )
 def get_run_fit(

@@ -3,14 +3,14 @@
 from fastapi import APIRouter, Response
 
 from api import problem_kinds as kinds
-from api.dependencies import DatabaseOf, PublisherOf, SettingsOf, Submitter
 from api.presets import request_of, size_of
 from api.problems import Problem
 from api.responses import problems
-from api.routes.experiments import SubmitQuery, create_experiment
+from api.routes.experiments import SUBMITTED
 from api.schemas import presets
 from api.schemas.experiments import Experiment, ExperimentRequest
 from api.strict_json import StrictRoute
+from api.submitting import SubmittingOf
 from mlcore.presets import PRESETS, Preset
 
 router = APIRouter(prefix="/v1/presets", tags=["presets"], route_class=StrictRoute)
@@ -33,22 +33,12 @@ def get_preset(preset: str) -> presets.Preset:
     "/{preset}:run",
     status_code=202,
     response_model=Experiment,
-    responses=problems(400, 404, 413, 415, 422, 429),
+    responses={**SUBMITTED, **problems(400, 404, 413, 415, 422, kinds.key_reused, 429)},
 )
-def run_preset(
-    preset: str,
-    database: DatabaseOf,
-    publisher: PublisherOf,
-    settings: SettingsOf,
-    submitter: Submitter,
-    changes: presets.PresetRun | None = None,
-) -> Response:
+async def run_preset(preset: str, submitting: SubmittingOf, changes: presets.PresetRun | None = None) -> Response:
     """Submit a preset, as it is or with the changes in the body, and answer as POST /v1/experiments does."""
     posted = request_of(_find(preset), changes.model_dump(exclude_unset=True) if changes else None)
-    submission = ExperimentRequest.model_validate(posted)
-    return create_experiment(
-        submission, SubmitQuery(validate_only=False), posted, database, publisher, settings, submitter
-    )
+    return await submitting.submit(ExperimentRequest.model_validate(posted), posted)
 
 
 def _find(name: str) -> Preset:

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from api import checkpoints as kept
 from api import curve_answers, labels, summaries, sweep_curves, weights
+from api import problem_kinds as kinds
 from api.dependencies import DatabaseOf, Owner
 from api.negotiation import conditional
 from api.responses import NOT_MODIFIED, formats, problems
@@ -109,17 +110,17 @@ def get_experiment_summary(
     return summaries.answer(request, summaries.Asked(database, experiment, query))
 
 
-@router.get("/runs/{run_id:uuid}/weights", responses=problems(404, 409, 422))
+@router.get("/runs/{run_id:uuid}/weights", responses=problems(404, kinds.no_checkpoint, kinds.not_for_variant, 422))
 def get_run_weights(
     run_id: UUID, query: Annotated[results.WeightsQuery, Query()], database: DatabaseOf, owner: Owner
-) -> results.Weights:
+) -> results.LearnedWeights:
     """The learned weights of a polynomial or linear run beside the true ones, and their norms."""
     with database.read() as session:
         run = runs.get(session, run_id, owner)
         spec = weights.regression(parse_run_spec(run.spec))
         found = kept.load(session, run_id, kept.which(query.checkpoint))
     said = weights.describe(spec, found.data)
-    return results.Weights(run_id=run_id, checkpoint=query.checkpoint, epoch=found.epoch, **said)
+    return results.LearnedWeights(run_id=run_id, checkpoint=query.checkpoint, epoch=found.epoch, **said)
 
 
 @router.get("/runs/{run_id:uuid}/checkpoints", responses=problems(404))
@@ -151,7 +152,7 @@ def list_run_checkpoints(run_id: UUID, database: DatabaseOf, owner: Owner) -> re
             "content": {kept.MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}}},
         },
         **NOT_MODIFIED,
-        **problems(404),
+        **problems(404, kinds.no_checkpoint, kinds.checkpoint_damaged),
     },
 )
 def get_run_checkpoint(

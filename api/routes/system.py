@@ -5,12 +5,13 @@ import platform
 import re
 from importlib.metadata import PackageNotFoundError, version
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy.exc import OperationalError
 
 from api import problem_kinds as kinds
-from api.dependencies import DatabaseOf, SettingsOf
+from api.dependencies import DatabaseOf, MetricsOf, SettingsOf
 from api.problem_kinds import Kind
 from api.problems import Problem
 from api.responses import problems
@@ -37,13 +38,23 @@ def get_health() -> system.Health:
     return system.Health()
 
 
-@router.get("/readyz", responses=problems(503))
+@router.get("/readyz", responses=problems(kinds.not_ready))
 def get_readiness(database: DatabaseOf, settings: SettingsOf) -> system.Readiness:
     """Whether experiments are taken and trained; a 503 names what is missing."""
     missing, live = _missing(database, settings.worker_seen_seconds)
     if missing:
         raise Problem(kinds.not_ready, f"Missing: {'; '.join(missing)}.")
     return system.Readiness(workers=live)
+
+
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses={200: {"content": {CONTENT_TYPE_LATEST: {"schema": {"type": "string"}}}}},
+)
+def get_metrics(metrics: MetricsOf) -> Response:
+    """Requests, the queue, runs, epochs and workers, in the text format that Prometheus reads."""
+    return Response(generate_latest(metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
 @router.get("/version")

@@ -1,18 +1,21 @@
 """Experiments over the wire."""
 
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal, Self
 from uuid import UUID
 
 from pydantic import Field, StringConstraints
 
 from api.schemas.common import Answer, Progress, Time, eta_seconds, when
-from mlcore.spec import ExperimentSpec
+from mlcore.errors import PointedError
+from mlcore.spec import ExperimentSpec, Strict
 from store import tables
 from store.queue import QueuePlace
 from store.status import Status
 
 TagName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 TagValue = Annotated[str, StringConstraints(max_length=256)]
+MOST_TAGS: Final = 50
 Device = Literal["auto", "cpu", "gpu"]
 
 
@@ -22,13 +25,37 @@ class ExperimentRequest(ExperimentSpec):
     name: str | None = Field(None, min_length=1, max_length=200, description="A name for lists and figures.")
     tags: dict[TagName, TagValue] = Field(
         {},
-        max_length=50,
+        max_length=MOST_TAGS,
         description='Labels to filter by: {"chapter": "4.4"} is found by ?tag=chapter:4.4.',
     )
     note: str | None = Field(None, max_length=10_000, description="Anything worth remembering.")
     priority: int = Field(0, ge=-100, le=100, description="Higher ones are trained first.")
     device: Device = Field("auto", description="Where to train. auto: on whatever worker is free first.")
-    ephemeral: bool = Field(default=False, description="Left out of lists, and deleted after an hour.")
+    ephemeral: bool = Field(default=False, description="Left out of lists, and deleted an hour after its end.")
+
+
+class ExperimentChanges(Strict):
+    """What to write on an experiment; what is not given stays."""
+
+    name: str | None = Field(None, min_length=1, max_length=200, description="A new name; null takes it away.")
+    tags: dict[TagName, TagValue | None] = Field(
+        {}, max_length=MOST_TAGS, description="Tags to set; null takes one away, and others stay."
+    )
+    note: str | None = Field(None, max_length=10_000, description="A new note; null takes it away.")
+
+    def applied_to(self, tags: Mapping[str, str]) -> dict[str, Any]:
+        """What there is to write, beside these tags; raises TooManyTags."""
+        changes = self.model_dump(exclude_unset=True)
+        if "tags" in changes:
+            merged = {**tags, **self.tags}
+            changes["tags"] = {name: value for name, value in merged.items() if value is not None}
+            if len(changes["tags"]) > MOST_TAGS:
+                raise TooManyTags("/tags", f"would make {len(changes['tags'])}; an experiment has at most {MOST_TAGS}")
+        return changes
+
+
+class TooManyTags(PointedError):
+    """Beside those it has, these are more tags than an experiment may have."""
 
 
 class RunCounts(Answer):
@@ -62,6 +89,7 @@ class ExperimentLinks(Answer):
     runs: str
     curves: str
     summary: str
+    events: str
     cancel: str
     retry: str
 
@@ -69,7 +97,7 @@ class ExperimentLinks(Answer):
     def of(cls, experiment_id: UUID) -> Self:
         """The links of one experiment."""
         at = f"/v1/experiments/{experiment_id}"
-        parts = ("runs", "curves", "summary")
+        parts = ("runs", "curves", "summary", "events")
         return cls(self=at, cancel=f"{at}:cancel", retry=f"{at}:retry", **{part: f"{at}/{part}" for part in parts})
 
 
@@ -97,8 +125,11 @@ class ExperimentSummary(Answer):
 class Experiment(ExperimentSummary):
     """An experiment, with what was posted and, while it waits, its place in the queue."""
 
-    request: dict[str, Any] = Field(description="As it was posted; posting it again submits the same experiment.")
+    request: dict[str, Any] = Field(
+        title="As posted", description="As it was posted; posting it again submits the same experiment."
+    )
     code_version: str = Field(description="The version of epochd that took the experiment.")
+    request_id: str | None = Field(description="The X-Request-ID of its submission; the logs have it on every line.")
     queue: Queue | None = Field(description="Where the next of its jobs that wait stands; null when none waits.")
 
 
@@ -137,6 +168,7 @@ def full(experiment: tables.Experiment, now: float, place: QueuePlace | None) ->
         **_shared(experiment, now),
         request=experiment.request,
         code_version=experiment.code_version,
+        request_id=experiment.request_id,
         queue=_queue(place) if place else None,
     )
 

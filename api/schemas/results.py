@@ -57,7 +57,7 @@ class NearZero(Answer):
     )
 
 
-class Weights(Answer):
+class LearnedWeights(Answer):
     """Learned weights beside the true ones that the data were made with."""
 
     run_id: UUID
@@ -115,7 +115,7 @@ class PredictionRequest(BaseModel):
         min_length=1,
         max_length=1000,
         description="polynomial: numbers x. linear: lists of n_inputs numbers. mlp: images of 28 rows of 28 pixels, "
-        "or 784 pixels, each from 0 (black) to 1, or to 255.",
+        "or 784 pixels, each from 0 (black) to 1, or to 255, or as PNG files of 28 × 28 pixels in base64.",
     )
     split: Literal["train", "valid", "test"] | None = Field(None, description="Which part of the run's own data.")
     indices: list[Annotated[int, Field(ge=0, le=10_000_000)]] | None = Field(

@@ -7,6 +7,7 @@ from epochd.commands.demo import demo
 from epochd.commands.keys import keys
 from epochd.commands.presets import presets, run
 from epochd.commands.up import up
+from epochd.commands.watch import watch
 
 app = typer.Typer(
     name="epochd", help="A REST training service with a job queue.", no_args_is_help=True, add_completion=False
@@ -17,6 +18,7 @@ app.command()(claims)
 app.command()(presets)
 app.command()(run)
 app.add_typer(keys)
+app.command()(watch)
 
 
 def main() -> None:

@@ -44,7 +44,8 @@ def test_every_operation_is_described_and_says_what_it_answers(document: dict[st
             if status.startswith(("4", "5")):
                 reference = answer["content"]["application/problem+json"]["schema"]["$ref"]
                 assert reference == "#/components/schemas/Problem"
-            elif status != "304":
+                assert answer["content"]["application/problem+json"]["examples"]
+            elif status not in ("204", "304"):
                 assert all(media["schema"] for media in answer["content"].values()), path
     assert "HTTPValidationError" not in str(document)
 
@@ -74,6 +75,26 @@ def test_every_field_of_a_request_is_described(document: dict[str, Any]) -> None
         assert [field for field in fields if not fields[field].get("description")] in ([], ["variant"]), name
 
 
+def test_every_field_is_described(document: dict[str, Any]) -> None:
+    bare = [
+        f"{name}.{field}"
+        for name, schema in document["components"]["schemas"].items()
+        for field, said in schema.get("properties", {}).items()
+        if not {"description", "$ref", "const"} & said.keys()
+    ]
+    assert bare == []
+
+
+def test_every_parameter_is_described(document: dict[str, Any]) -> None:
+    bare = [
+        f"{path} {parameter['name']}"
+        for path, operation in operations(document)
+        for parameter in operation.get("parameters", [])
+        if not parameter.get("description")
+    ]
+    assert bare == []
+
+
 def test_there_are_examples_for_each_variant_and_they_fit_the_schema(document: dict[str, Any]) -> None:
     content = document["paths"]["/v1/experiments"]["post"]["requestBody"]["content"]["application/json"]
     shown = [example["value"] for example in content["examples"].values()]
@@ -90,6 +111,19 @@ def test_there_are_examples_of_comparisons_and_they_fit_the_schema(document: dic
     for example in content["examples"].values():
         validator.validate(example["value"])
     assert set(content["examples"]) == set(examples.COMPARISONS)
+
+
+def test_the_examples_of_problems_fit_the_schema_and_are_of_their_status(document: dict[str, Any]) -> None:
+    validator = OAS31Validator({"$ref": "#/components/schemas/Problem", "components": document["components"]})
+    shown: set[str] = set()
+    for _, operation in operations(document):
+        for status, answer in operation["responses"].items():
+            examples = answer.get("content", {}).get("application/problem+json", {}).get("examples", {})
+            for slug, example in examples.items():
+                validator.validate(example["value"])
+                assert str(example["value"]["status"]) == status
+                shown.add(slug)
+    assert {"invalid", "not-found", "still-running", "idempotency-key-reused", "no-checkpoint"} <= shown
 
 
 def test_answers_fit_the_schema(document: dict[str, Any], service: Service) -> None:

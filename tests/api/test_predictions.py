@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from api.settings import ApiSettings
-from tests.api.service import Service, client_of
+from tests.api.service import Service, client_of, problem
+from tests.png import encoded, enormous, picture, saved
 
 CUBIC = {"layers.0.weight": np.array([[5.0, 1.2, -3.4, 5.6]])}
 PLAIN_LINEAR = {"variant": "linear", "n_inputs": 2}
@@ -105,8 +106,37 @@ def test_wrong_inputs_are_pointed_out(service: Service, asked: dict[str, Any], p
     assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
 
 
+def test_an_mlp_is_asked_about_png_files(service: Service) -> None:
+    bright = {"layers.0.weight": np.zeros((10, 784), np.float32), "layers.0.bias": np.zeros(10, np.float32)}
+    bright["layers.0.weight"][7] = 1.0
+    bright["layers.0.bias"][2] = 400.0
+    run_id = service.trained(SOFTMAX, bright)
+    images = [encoded(saved(picture(colour=level))) for level in (0, 1, 255)]
+    items = service.client.post(f"/v1/runs/{run_id}/predictions", json={"inputs": images}).json()["items"]
+    assert [item["predicted"] for item in items] == [2, 2, 7]  # a level of 1 is next to black, not white
+
+
+def test_images_may_fill_a_larger_body(service: Service) -> None:
+    run_id = service.trained(SOFTMAX, softmax_weights())
+    address = f"/v1/runs/{run_id}/predictions"
+    fits, too_many = ([[255] * 784] * number for number in (400, 800))
+    assert service.client.post(address, json={"inputs": fits}).status_code == 200
+    problem(service.client.post(address, json={"inputs": too_many}), 413, "too-large")
+
+
 @pytest.mark.parametrize(
-    "image", [[0.0] * 783, [[0.0] * 28] * 27, [["0"] * 28] * 28, [-1.0] * 784, [256] * 784, "R0lG"]
+    "image",
+    [
+        [0.0] * 783,
+        [[0.0] * 28] * 27,
+        [["0"] * 28] * 28,
+        [-1.0] * 784,
+        [256] * 784,
+        "R0lG",
+        encoded(saved(picture(), "GIF")),
+        encoded(saved(picture())[:50]),
+        encoded(enormous(20_000, 20_000)),
+    ],
 )
 def test_what_is_no_image_is_refused(service: Service, image: object) -> None:
     run_id = service.trained(SOFTMAX, softmax_weights())

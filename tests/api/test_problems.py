@@ -13,6 +13,7 @@ from api import problem_kinds
 from api.app import create_app
 from api.settings import ApiSettings
 from tests.api.service import Service, problem
+from worker.logs import ConsoleFormatter
 
 JSON = {"Content-Type": "application/json"}
 HUGE = b'{"spec": {"variant": "linear"}, "note": "' + b"x" * 1024 * 1024 + b'"}'
@@ -269,16 +270,19 @@ def test_every_kind_of_problem_has_its_page(client: TestClient) -> None:
 def test_request_ids_come_back_and_are_made_where_there_is_none(
     client: TestClient, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.handler.setFormatter(ConsoleFormatter("api"))
     with caplog.at_level("INFO", logger="epochd.api"):
         given_one = client.get("/v1/nothing", headers={"X-Request-ID": "lesson-4.2"})
     assert problem(given_one, 404, "not-found")["request_id"] == "lesson-4.2"
-    assert "request=lesson-4.2" in caplog.text
+    assert "GET /v1/nothing 404" in caplog.text
+    assert "request_id=lesson-4.2" in caplog.text
     for unfit in (b"", b"a b", b"x" * 200, b"\xff"):
         made = client.get("/healthz", headers=[(b"X-Request-ID", unfit)])
         assert re.fullmatch("[0-9a-f]{32}", made.headers["x-request-id"])
 
 
 def test_a_defect_is_a_problem_too(settings: ApiSettings, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.handler.setFormatter(ConsoleFormatter("api"))
     app = create_app(settings)
 
     @app.get("/defect")
@@ -288,5 +292,5 @@ def test_a_defect_is_a_problem_too(settings: ApiSettings, caplog: pytest.LogCapt
     with TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False) as client:
         found = problem(client.get("/defect", headers={"X-Request-ID": "abc"}), 500, "internal")
     assert "secret" not in json.dumps(found)
-    assert "request=abc" in caplog.text
+    assert "request_id=abc" in caplog.text
     assert "ZeroDivisionError" in caplog.text

@@ -5,9 +5,12 @@ import socket
 import subprocess
 import time
 from pathlib import Path
+from uuid import UUID
 
 import httpx2
 
+from store.engine import Database, make_engine
+from store.tables import Experiment
 from tests.end_to_end.history import assert_told_once
 from tests.end_to_end.service import EPOCHD, FINAL, PAUSE, Service, serving
 from tests.end_to_end.specs import MLP, POLYNOMIAL, QUICK
@@ -20,6 +23,32 @@ def test_an_experiment_is_trained(service: Service) -> None:
     assert set(service.weights(run)) == {"last", "best"}
     assert run["metrics"]["test_accuracy"]["last"] > 0.1
     assert_told_once(service, run["experiment_id"])
+
+
+def test_one_request_id_leads_through_the_logs_of_api_and_worker(service: Service) -> None:
+    headers = {"X-Request-ID": "lesson-4.4", "Prefer": "wait=30", "Idempotency-Key": "lesson"}
+    answer = service.http.post("/v1/experiments", json={"spec": QUICK}, headers=headers, timeout=40)
+    assert (answer.status_code, answer.headers["x-request-id"]) == (201, "lesson-4.4")
+    lines = [line for line in service.log().splitlines() if line.endswith("request_id=lesson-4.4")]
+    assert any("api: POST /v1/experiments 201" in line for line in lines)
+    of_worker = f"request_id=lesson-4.4 experiment_id={answer.json()['id']}"
+    trained = [line for line in service.log().splitlines() if line.endswith(of_worker)]
+    assert any("slot-1: job" in line and "is done" in line for line in trained)
+
+
+def test_a_deleted_experiment_is_removed_from_the_database(service: Service) -> None:
+    experiment = service.submit(QUICK)
+    run = service.wait_for_end(experiment)
+    assert service.http.delete(f"/v1/experiments/{experiment}").status_code == 204
+    assert service.http.get(f"/v1/runs/{run['id']}").status_code == 404
+    database = Database(make_engine(service.stack.settings(service.data).url))
+
+    def is_left() -> bool:
+        with database.read() as session:
+            return session.get(Experiment, UUID(experiment)) is not None
+
+    wait_until(lambda: not is_left(), 10, "it is removed")
+    database.dispose()
 
 
 def test_a_run_of_a_stack_is_cancelled_alone(service: Service) -> None:

@@ -1,0 +1,148 @@
+"""Taking a submission: stored once whatever is lost on the way, published, and waited for where that is preferred."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+from fastapi import Depends, Header, Request, Response
+from sqlalchemy.orm import Session
+from starlette.concurrency import run_in_threadpool
+
+from api.dependencies import DatabaseOf, PollerOf, PublisherOf, SettingsOf, Submitter
+from api.poller import Poller
+from api.request_ids import request_id
+from api.schemas import common
+from api.schemas.experiments import Experiment, ExperimentRequest, Validation, full
+from api.settings import ApiSettings
+from api.submissions import Plan, queue_of
+from api.version import VERSION
+from store import experiments, idempotency
+from store.admission import require_room
+from store.clock import read_clock
+from store.engine import Database
+from store.queue import place
+from store.status import FINAL
+from store.tables import Experiment as Row
+from store.workers import count_live
+from worker.broker import Publisher
+
+POLL_SECONDS: Final = "1"
+"""When to look again, for clients that do."""
+LONGEST_WAIT: Final = 30
+_wait = re.compile(r"(?:^|,)\s*wait\s*=\s*\"?([0-9]{1,9})", re.IGNORECASE)
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        pattern=r"^[\x20-\x7e]{1,255}$",
+        description="Any text that is new with each submission, such as a random UUID. Sent again with the same body, "
+        "say after a connection that broke, the answer is the experiment that was made the first time.",
+        examples=["8e03978e-40d5-43e8-bc93-6894a57f9324"],
+    ),
+]
+Prefer = Annotated[
+    str | None,
+    Header(
+        description="`wait=N`: answer when the experiment has ended, or after N seconds, 30 at most (RFC 7240).",
+        examples=["wait=10"],
+    ),
+]
+
+
+def wait_seconds(prefer: str) -> int | None:
+    """How long to wait by a Prefer header (RFC 7240); None when it says nothing of it."""
+    found = _wait.search(prefer)
+    return min(int(found[1]), LONGEST_WAIT) if found else None
+
+
+@dataclass(frozen=True)
+class Submitting:
+    """One request that submits: whose it is, under which key, and how long it waits for the end."""
+
+    database: Database
+    publisher: Publisher
+    settings: ApiSettings
+    poller: Poller
+    owner: str
+    request_id: str
+    key: str | None
+    wait: int | None
+
+    def validate(self, submission: ExperimentRequest) -> Validation:
+        """What the request would train; raises NotExpandable."""
+        live = self._count_live(queue_of(submission))
+        return Plan.of(submission, live, self.settings.max_queued_runs).validation(live)
+
+    async def submit(self, submission: ExperimentRequest, posted: Mapping[str, Any]) -> Response:
+        """Store what was posted, or find what it made before; raises NotExpandable, KeyReused and QueueFull."""
+        made = await run_in_threadpool(self._store, submission, posted)
+        if self.wait is None:
+            return answered(made, 202)
+        await self.poller.until_over(made.id, self.wait)
+        now = await run_in_threadpool(self._look, made.id)
+        return answered(now, 201 if now.status in FINAL else 202, {"Preference-Applied": f"wait={self.wait}"})
+
+    def _store(self, submission: ExperimentRequest, posted: Mapping[str, Any]) -> Experiment:
+        queue = queue_of(submission)
+        live = self._count_live(queue)
+        plan = Plan.of(submission, live, self.settings.max_queued_runs)
+        with self.database.write() as session:
+            known = idempotency.take(session, self.owner, self.key, posted) if self.key else None
+            if known is not None:
+                return self._full(session, experiments.get(session, known))
+            require_room(session, self.owner, len(plan.specs), self.settings.max_queued_runs)
+            made = experiments.create(
+                session,
+                request=posted,
+                owner=self.owner,
+                jobs=plan.jobs(queue),
+                code_version=VERSION,
+                request_id=self.request_id,
+                **submission.model_dump(include={"name", "tags", "note", "priority", "ephemeral"}),
+            )
+            if self.key:
+                idempotency.keep(session, self.owner, self.key, made.id)
+            answer = self._full(session, made)
+        self.publisher.publish_for(queue, len(plan.stacks), live)
+        return answer
+
+    def _count_live(self, queue: str) -> int:
+        with self.database.read() as session:
+            return count_live(session, queue, self.settings.worker_seen_seconds)
+
+    def _look(self, experiment_id: UUID) -> Experiment:
+        with self.database.read() as session:
+            return self._full(session, experiments.get(session, experiment_id))
+
+    def _full(self, session: Session, row: Row) -> Experiment:
+        waiting = place(session, row.id, worker_seconds=self.settings.worker_seen_seconds) if row.queued else None
+        return full(row, read_clock(session), waiting)
+
+
+def answered(experiment: Experiment, status: int, headers: Mapping[str, str] | None = None) -> Response:
+    """An experiment that was made or changed, with where to follow it."""
+    again = {"Retry-After": POLL_SECONDS} if status == 202 else {}
+    said = {"Location": experiment.links.self, **again, **(headers or {})}
+    return Response(common.dump(experiment), status, said, "application/json")
+
+
+async def _submitting(
+    request: Request,
+    database: DatabaseOf,
+    publisher: PublisherOf,
+    settings: SettingsOf,
+    poller: PollerOf,
+    submitter: Submitter,
+    idempotency_key: IdempotencyKey = None,
+    prefer: Prefer = None,
+) -> Submitting:
+    wait = wait_seconds(prefer or "")
+    return Submitting(
+        database, publisher, settings, poller, submitter, request_id(request.scope), idempotency_key, wait
+    )
+
+
+SubmittingOf = Annotated[Submitting, Depends(_submitting)]
