@@ -47,7 +47,7 @@ Prefer = Annotated[
     str | None,
     Header(
         description="`wait=N`: answer when the experiment has ended, or after N seconds, 30 at most (RFC 7240).",
-        examples=["wait=10"],
+        examples=["wait=2"],
     ),
 ]
 

@@ -12,7 +12,18 @@ from benchmarks.harness import middle
 
 Json = dict[str, Any]
 
-ORDER: Final = ("polynomial", "mlp", "ray_tune", "tracking", "latency", "sweeps", "workers", "growth", "memory")
+ORDER: Final = (
+    "polynomial",
+    "mlp",
+    "ray_tune",
+    "tracking",
+    "latency",
+    "answers",
+    "sweeps",
+    "workers",
+    "growth",
+    "memory",
+)
 RESULTS: Final = Path("benchmarks/results")
 DOCS: Final = Path("docs")
 MANY: Final = 14

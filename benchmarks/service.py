@@ -132,6 +132,12 @@ class Service:
         (process,) = self._processes("epochd.serve")
         return peak_resident_mib(process)
 
+    def api_cpu_seconds(self) -> float:
+        """Return the CPU time that the API has taken so far."""
+        (process,) = self._processes("epochd.serve")
+        used = process.cpu_times()
+        return float(used.user + used.system)
+
     def _processes(self, module: str) -> list[psutil.Process]:
         """Return the processes that were started as `python -m module`, and their children."""
         started = [one for one in self._supervisor.children() if module in one.cmdline()]
