@@ -62,6 +62,7 @@ MEANINGS: Final[dict[str, str]] = {
     "queued": "Runs that wait.",
     "queues": "cpu, and gpu.",
     "reason": "Why it came to its end.",
+    "retry": "Where to POST to train again what failed or was cancelled.",
     "rows": "Examples of the batch.",
     "run_id": "The run.",
     "running": "Runs that are being trained.",

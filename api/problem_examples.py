@@ -28,8 +28,8 @@ _SAID: Final[dict[str, tuple[str, str]]] = {
     ),
     "nothing-to-retry": (
         f"{EXPERIMENT}:retry",
-        "Nothing of experiment 0198a000-0000-7000-8000-000000000001 can be retried: no run of it has failed, other than by "
-        "diverging, or been cancelled.",
+        "Nothing of experiment 0198a000-0000-7000-8000-000000000001 can be retried: no run of it has failed, other "
+        "than by diverging, or been cancelled.",
     ),
     "queue-full": (
         "/v1/experiments",

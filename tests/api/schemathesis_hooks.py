@@ -10,4 +10,4 @@ def before_call(_context: Any, case: Any, _kwargs: Any) -> None:
     """Take what it found in links for an id as what it is."""
     for name, value in (case.path_parameters or {}).items():
         if isinstance(value, str):
-            case.path_parameters[name] = value.removesuffix(":cancel")
+            case.path_parameters[name] = value.partition(":")[0]

@@ -10,7 +10,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pytest
@@ -43,7 +43,11 @@ def test_a_first_hundred_requests_break_nothing(settings: ApiSettings, service: 
 @pytest.mark.soak
 def test_ten_thousand_requests_break_nothing(tmp_path: Path, sample_root: Path) -> None:
     with serving_with_workers(make_data(tmp_path, sample_root)) as service:
-        specs = [{"variant": "polynomial"}, {"variant": "linear"}, {"variant": "mlp", "n_train": 100, "n_test": 50}]
+        specs: list[dict[str, Any]] = [
+            {"variant": "polynomial"},
+            {"variant": "linear"},
+            {"variant": "mlp", "n_train": 100, "n_test": 50},
+        ]
         experiments = [service.submit({**spec, "epochs": 3}, seeds=2) for spec in specs * 20]
         for experiment in experiments:
             service.wait_for_experiment(experiment)

@@ -11,7 +11,7 @@ from api.metrics import EpochCounter
 from api.settings import ApiSettings
 from store import deleting
 from store.engine import Database
-from tests.api.service import Service
+from tests.api.service import Service, client_of
 from tests.store.samples import claim, finish_all, store_epochs, submit
 from worker.janitor import purge
 
@@ -97,7 +97,7 @@ def test_epochs_are_counted_once_whatever_becomes_of_their_experiment(database: 
 
 def test_without_a_database_there_is_still_something_to_tell(tmp_path: Path) -> None:
     nowhere = f"sqlite:///{tmp_path}/none/epochd.db"
-    with TestClient(create_app(ApiSettings(data=tmp_path, database_url=nowhere))) as client:
+    with client_of(ApiSettings(data=tmp_path, database_url=nowhere)) as client:
         found = scrape(client)
     assert found["epochd_database_up",] == 0
 
@@ -109,7 +109,7 @@ def test_defects_are_counted(settings: ApiSettings) -> None:
     def defect() -> None:
         raise ZeroDivisionError
 
-    with TestClient(app, raise_server_exceptions=False) as client:
+    with TestClient(app, "http://127.0.0.1", raise_server_exceptions=False) as client:
         client.get("/defect")
         assert scrape(client)["epochd_http_requests_total", "GET", "/defect", "500"] == 1
 
