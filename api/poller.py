@@ -16,6 +16,7 @@ from store.experiments import Standing
 from store.status import FINAL
 
 LOOK_SECONDS = 0.1
+AWAY_SECONDS = 1.0
 
 log = logging.getLogger("epochd.api")
 
@@ -101,16 +102,16 @@ class Poller:
             if not self._watches:
                 self._somebody_waits.clear()
                 continue
-            await self._look()
+            try:
+                await self._look()
+            except SQLAlchemyError as problem:
+                log.warning("the database did not answer those who wait: %s", problem)
+                await asyncio.sleep(AWAY_SECONDS)
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _look(self) -> None:
         wanted = {experiment_id: list(watches) for experiment_id, watches in self._watches.items()}
-        try:
-            found = await run_in_threadpool(self._read, wanted)
-        except SQLAlchemyError as problem:
-            log.warning("the database did not answer those who wait: %s", problem)
-            return
+        found = await run_in_threadpool(self._read, wanted)
         is_stopping = self._is_stopping()
         for experiment_id, watches in wanted.items():
             for watch in watches:

@@ -72,7 +72,6 @@ class Experiment(Base):
         Index(None, "created_at", "id"),
         Index(None, "owner", "created_at", "id"),
         Index(None, "status", "created_at", "id"),
-        # What the janitor looks for; few are in these.
         Index(None, "deleted_at", sqlite_where=_IS_DELETED, postgresql_where=_IS_DELETED),
         Index(None, "finished_at", sqlite_where=text("ephemeral = 1"), postgresql_where=text("ephemeral")),
     )
@@ -278,10 +277,7 @@ class Worker(Base):
 
 
 class IdempotencyKey(Base):
-    """A submission's key and what it made, so that the same submission sent twice makes one experiment.
-
-    It is kept for as long as the experiment; without one only inside the transaction that makes it.
-    """
+    """A submission's key and the experiment it made; without one only inside the transaction that makes it."""
 
     __tablename__ = "idempotency_keys"
 
