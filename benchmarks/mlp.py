@@ -166,7 +166,7 @@ def _measure_service(options: Options, findings: Findings, slot: slot_like.Proce
     with serving(slots=1) as service:
         service.wait(service.submit({"spec": {**spec, "epochs": 1}})["id"], 0.05)
         service.rest()
-        trained = service.train({"spec": spec}, runs=1, pause=0.05)
+        trained = service.train({"spec": spec}, runs=1, wait=30)  # asking again and again would take from its cores
         findings.add("service", trained.read)
         threads = int(service.only_run(trained.experiment["id"])["threads"])
         findings.add("worker_peak", service.worker_peak_mib())

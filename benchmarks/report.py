@@ -23,6 +23,7 @@ ORDER: Final = (
     "workers",
     "growth",
     "memory",
+    "classroom",
 )
 RESULTS: Final = Path("benchmarks/results")
 DOCS: Final = Path("docs")

@@ -58,9 +58,10 @@ class Service:
         """Return the document at a path."""
         return self._document(self.http.get(path))
 
-    def submit(self, request: Json) -> Json:
-        """Post an experiment and return it as it was taken."""
-        return self._document(self.http.post("/v1/experiments", json=request))
+    def submit(self, request: Json, wait: int | None = None) -> Json:
+        """Post an experiment; return it as it was taken, or as it is when it has ended or so many seconds are over."""
+        headers = {} if wait is None else {"Prefer": f"wait={wait}"}
+        return self._document(self.http.post("/v1/experiments", json=request, headers=headers))
 
     def wait(self, experiment_id: str, pause: float) -> Json:
         """Look at an experiment, with pauses of so many seconds, until it is final; it must have succeeded."""
@@ -73,10 +74,13 @@ class Service:
             raise RuntimeError(f"an experiment did not succeed: {experiment}")
         return experiment
 
-    def train(self, request: Json, *, runs: int, pause: float = 0.005) -> Finished:
-        """Post an experiment and follow it until all its curves, one for each of its `runs`, have been read."""
+    def train(self, request: Json, *, runs: int, pause: float = 0.005, wait: int | None = None) -> Finished:
+        """Post an experiment and follow it until all its curves, one for each of its `runs`, have been read.
+
+        With `wait` it is not looked at for so many seconds: the answer to the POST comes when it has ended.
+        """
         start = time.perf_counter()
-        experiment = self.submit(request)
+        experiment = self.submit(request, wait)
         answered = time.perf_counter() - start
         experiment = self.wait(experiment["id"], pause)
         finished = time.perf_counter() - start
