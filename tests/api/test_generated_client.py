@@ -15,13 +15,13 @@ BIN: Final = Path(__file__).parents[2] / ".venv-client" / "bin"
 USE: Final = """
 import sys
 
-from epochd_client import Client
+from epochd_client import AuthenticatedClient
 from epochd_client.api.experiments import create_experiment, get_experiment, list_experiment_runs
 from epochd_client.api.results import get_run_curves
 from epochd_client.models import Experiment, ExperimentRequest, PolynomialSpec, RunCurves, RunPage, Status
 from epochd_client.types import Unset
 
-client = Client(base_url=sys.argv[1])
+client = AuthenticatedClient(base_url=sys.argv[1], token="none is needed here")
 request = ExperimentRequest(spec=PolynomialSpec(variant="polynomial", degree=3, epochs=20), name="generated")
 experiment = create_experiment.sync(client=client, body=request, prefer="wait=30", idempotency_key="generated")
 assert isinstance(experiment, Experiment)
