@@ -98,9 +98,9 @@ class Recorder:
         """Store, renew the lease or look for cancels, whichever it is time for; returns the runs to cancel."""
         now = time.monotonic()
         spacing = max(self.settings.flush_seconds, self._write_cost / self.settings.flush_share)
-        is_due = self._reports and now - self._stored_at >= min(spacing, self.settings.renew_seconds)
+        is_due = self._reports and now - self._stored_at >= min(spacing, self.settings.renewal_seconds)
         try:
-            if is_due or now - self._stored_at >= self.settings.renew_seconds:
+            if is_due or now - self._stored_at >= self.settings.renewal_seconds:
                 return self._live(self._once(self._write))
             if now - self._looked_at >= self.settings.contact_seconds:
                 return self._live(self._cancels_asked())

@@ -38,6 +38,11 @@ class WorkerSettings(StoreSettings):
     max_crashes: int = Field(3, ge=1, description="Crashes without progress in between after which a job has failed.")
 
     @property
+    def renewal_seconds(self) -> float:
+        """How often a lease is renewed within a long epoch: in time, however short it is set."""
+        return min(self.renew_seconds, self.lease_seconds / 3)
+
+    @property
     def broker_folder(self) -> Path:
         """The folder of the embedded broker."""
         return self.data / "broker"

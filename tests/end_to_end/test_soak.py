@@ -19,7 +19,7 @@ EPOCHS = 8
 CANCELS = 50
 KILLS = 10
 HASTY = {
-    "EPOCHD_LEASE_SECONDS": "1",
+    "EPOCHD_LEASE_SECONDS": "3",
     "EPOCHD_FLUSH_SECONDS": "0",
     "EPOCHD_CHECKPOINT_SECONDS": "0",
     "EPOCHD_CHECKPOINT_SHARE": "0.9",
@@ -78,27 +78,27 @@ def test_a_sigkilled_worker_has_its_job_running_again_within_twenty_seconds(stac
     with serving(data, stack=stack) as service:
         for number in range(KILLS):
             experiment = service.submit({**ENDLESS, "seed": number})
-            done = service.wait_for_epoch(experiment, 100)["progress"]["epoch"]
+            service.wait_for_epoch(experiment, 100)
             (service.slot() if number % 2 else service.child()).kill()
             start = time.monotonic()
-            wait_for_progress(service, experiment, done)
+            wait_until_it_runs_again(service, experiment)
             took.append(time.monotonic() - start)
             assert service.http.post(f"/v1/experiments/{experiment}:cancel").status_code == 202
             service.wait_for_end(experiment)
-    tell("SIGKILL until the job has got further", stack, took)
+    tell("SIGKILL until the job was running again", stack, took)
     assert max(took) < 20
 
 
-def wait_for_progress(service: Service, experiment: str, done: int) -> None:
-    def is_further() -> bool:
+def wait_until_it_runs_again(service: Service, experiment: str) -> None:
+    def is_running_again() -> bool:
         run = service.run_of(experiment)
-        return bool(run["claims"] == 2 and run["status"] == "running" and run["progress"]["epoch"] > done)
+        return bool(run["claims"] == 2 and run["status"] == "running")
 
-    wait_until(is_further, 60, "it goes on", pause=PAUSE)
+    wait_until(is_running_again, 60, "it runs again", pause=PAUSE)
 
 
 @pytest.mark.timeout(900)
-def test_ninety_five_cancels_of_a_hundred_take_effect_within_two_seconds(stack: Stack, data: Path) -> None:
+def test_of_fifty_cancels_ninety_five_percent_take_effect_within_two_seconds(stack: Stack, data: Path) -> None:
     took = []
     with serving(data, stack=stack) as service:
         for number in range(CANCELS):

@@ -96,6 +96,14 @@ def test_a_tick_renews_the_lease_when_it_is_time(database: Database, settings: W
     wait_until(lambda: writes.look() == [] and lease(database, writes) > before, 5)
 
 
+def test_a_short_lease_is_renewed_before_it_ends(database: Database, settings: WorkerSettings, submit: Submit) -> None:
+    submit(SPEC)
+    writes = recorder(database, settings, lease_seconds=1.2, renew_seconds=3600.0)
+    writes.store()
+    before = lease(database, writes)
+    wait_until(lambda: writes.look() == [] and lease(database, writes) > before, 5)
+
+
 @pytest.mark.parametrize("renew_seconds", [0.0, 3600.0], ids=["while writing", "while reading"])
 def test_a_cancel_is_seen_at_a_tick(
     database: Database, settings: WorkerSettings, submit: Submit, renew_seconds: float
