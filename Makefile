@@ -79,6 +79,11 @@ bench: $(BENCH_INSTALLED)  ## Measure against the book's code, Ray Tune, scikit-
 	$(BENCH) -m mlcore.data.fashion_mnist --root '$(DATA)'
 	$(BENCH) -m benchmarks $(ARGS)
 
+.PHONY: bench-gpu
+bench-gpu: $(BENCH_INSTALLED)  ## Measure on a machine with a card that torch can use; ARGS=--quick tries the script without one
+	$(BENCH) -m mlcore.data.fashion_mnist --root '$(DATA)'
+	$(BENCH) -m benchmarks gpu $(ARGS)
+
 $(BENCH_INSTALLED): pyproject.toml constraints.txt $(wildcard benchmarks/*.txt)
 	@test -x $(BENCH) || $(PYTHON) -m venv .venv-bench
 	@$(BENCH) -m pip install --quiet --disable-pip-version-check -c constraints.txt -c benchmarks/constraints.txt \

@@ -7,7 +7,7 @@ from typing import Any, Self
 from api.schemas.experiments import ExperimentRequest, Validation
 from mlcore.errors import NotExpandable
 from mlcore.expansion import MOST_RUNS, expand
-from mlcore.grouping import run_seconds, stack_seconds, stacks
+from mlcore.grouping import CPU, Capacity, card, run_seconds, stack_seconds, stacks
 from mlcore.lazy import Lazy
 from mlcore.spec import RunSpec
 from store.experiments import NewJob
@@ -22,28 +22,39 @@ class Plan:
 
     specs: Sequence[RunSpec]
     stacks: list[list[int]]
+    capacity: Capacity
+    device: str | None
 
     @classmethod
-    def of(cls, submission: ExperimentRequest, workers: int, most_runs: int = MOST_RUNS) -> Self:
-        """Expand a request and group it for so many workers; raises NotExpandable, as for more than `most_runs`."""
+    def of(
+        cls, submission: ExperimentRequest, workers: int, most_runs: int = MOST_RUNS, card_memory: int | None = None
+    ) -> Self:
+        """Expand a request and group it for so many workers, whose smallest card has so many bytes.
+
+        Raises NotExpandable, as for more than `most_runs`.
+        """
         specs = expand(submission)
         if len(specs) > most_runs:
             raise NotExpandable("", f"stands for {len(specs)} runs; here an owner may have {most_runs} waiting")
-        return cls(specs, stacks(specs, workers))
+        _check_precision(submission)
+        capacity = card(card_memory) if submission.device == "gpu" else CPU
+        device = "cpu" if submission.device == "cpu" else None
+        return cls(specs, stacks(specs, workers, capacity), capacity, device)
 
     def jobs(self, queue: str) -> Sequence[NewJob]:
         """A job per stack; jobs and their specs are made when they are looked at."""
 
         def job(place: int) -> NewJob:
             stack = self.stacks[place]
-            return NewJob(queue, Lazy(len(stack), lambda column: self._resolved(stack[column])), stack)
+            specs = Lazy(len(stack), lambda column: self._resolved(stack[column]))
+            return NewJob(queue, specs, stack, self.device)
 
         return Lazy(len(self.stacks), job)
 
     def validation(self, live: int) -> Validation:
         """What the request would submit, and how long so many live workers would be busy with it."""
         heavy = [(self._heavy(stack), len(stack)) for stack in self.stacks]
-        seconds = [stack_seconds(spec, runs) for spec, runs in heavy]
+        seconds = [stack_seconds(spec, runs, self.capacity) for spec, runs in heavy]
         return Validation(
             runs=len(self.specs),
             jobs=len(self.stacks),
@@ -64,3 +75,13 @@ class Plan:
 def queue_of(submission: ExperimentRequest) -> str:
     """The queue of its jobs: a worker with a GPU serves both, so `auto` waits where every worker looks."""
     return "gpu" if submission.device == "gpu" else "cpu"
+
+
+def _check_precision(submission: ExperimentRequest) -> None:
+    """Refuse what only a card can do where the runs may come to a CPU; raises NotExpandable."""
+    if submission.device == "gpu":
+        return
+    asked = [(f"/grid/precision/{place}", value) for place, value in enumerate(submission.grid.get("precision", []))]
+    for pointer, precision in asked or [("/spec/precision", submission.spec.precision)]:
+        if precision == "tf32":
+            raise NotExpandable(pointer, 'tf32 is how the tensor cores of a card multiply: ask for "device": "gpu"')

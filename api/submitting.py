@@ -25,7 +25,7 @@ from store.engine import Database
 from store.queue import place
 from store.status import FINAL
 from store.tables import Experiment as Row
-from store.workers import count_live
+from store.workers import count_live, smallest_card
 from worker.broker import Publisher
 
 POLL_SECONDS: Final = "1"
@@ -73,8 +73,8 @@ class Submitting:
 
     def validate(self, submission: ExperimentRequest) -> Validation:
         """What the request would train; raises NotExpandable."""
-        live = self._count_live(queue_of(submission))
-        return Plan.of(submission, live, self.settings.max_queued_runs).validation(live)
+        live, plan = self._planned(submission)
+        return plan.validation(live)
 
     async def submit(self, submission: ExperimentRequest, posted: Mapping[str, Any]) -> Response:
         """Store what was posted, or find what it made before; raises NotExpandable, KeyReused and QueueFull."""
@@ -87,8 +87,7 @@ class Submitting:
 
     def _store(self, submission: ExperimentRequest, posted: Mapping[str, Any]) -> Experiment:
         queue = queue_of(submission)
-        live = self._count_live(queue)
-        plan = Plan.of(submission, live, self.settings.max_queued_runs)
+        live, plan = self._planned(submission)
         with self.database.write() as session:
             known = idempotency.take(session, self.owner, self.key, posted) if self.key else None
             if known is not None:
@@ -109,9 +108,13 @@ class Submitting:
         self.publisher.publish_for(queue, len(plan.stacks), live)
         return answer
 
-    def _count_live(self, queue: str) -> int:
+    def _planned(self, submission: ExperimentRequest) -> tuple[int, Plan]:
+        """Plan for the workers that live; return how many those are, too."""
+        seconds = self.settings.worker_seen_seconds
         with self.database.read() as session:
-            return count_live(session, queue, self.settings.worker_seen_seconds)
+            live = count_live(session, queue_of(submission), seconds)
+            smallest = smallest_card(session, seconds)
+        return live, Plan.of(submission, live, self.settings.max_queued_runs, smallest)
 
     def _look(self, experiment_id: UUID) -> Experiment:
         with self.database.read() as session:

@@ -25,6 +25,8 @@ ORDER: Final = (
     "memory",
     "classroom",
 )
+ON_CARDS: Final = ("gpu",)
+"""Those that `make bench-gpu` runs, on a machine of its own."""
 RESULTS: Final = Path("benchmarks/results")
 DOCS: Final = Path("docs")
 MANY: Final = 14
@@ -54,7 +56,7 @@ def main() -> int:
 
 def write(results: Path, docs: Path) -> None:
     """Write the page and draw its pictures from what results there are."""
-    paths = {name: results / f"{name}.json" for name in ORDER}
+    paths = {name: results / f"{name}.json" for name in (*ORDER, *ON_CARDS)}
     documents = {name: json.loads(path.read_text(encoding="utf-8")) for name, path in paths.items() if path.exists()}
     if not documents:
         return

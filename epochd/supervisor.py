@@ -13,15 +13,17 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
 
-from epochd.listening import listen, reachable, url
+from epochd.listening import CannotServe, listen, reachable, url
 from store.datafolder import lock_data_folder
 from store.startup import prepare
+from worker import cards
+from worker.cards import Card
 from worker.openmp import environment, usable_cores
 from worker.settings import WorkerSettings
 
@@ -111,9 +113,10 @@ def serve(options: Options) -> None:
         # Opened here, so that requests wait, and are not refused, while the API is started again.
         listening = stack.enter_context(listen(options.host, options.port, settings.url))
         lifeline = stack.enter_context(_pipe())
-        processes = _processes(options, listening, lifeline)
+        equipment = _equipment(options, settings)
+        processes = _processes(options, equipment, listening, lifeline)
         stack.callback(_stop, processes)
-        _tell(options, listening)
+        _tell(equipment, listening, options.data)
         _supervise(processes, listening, told_to_stop)
 
 
@@ -135,9 +138,21 @@ def _pipe() -> Iterator[int]:
         os.close(write_end)
 
 
-def _processes(options: Options, listening: socket.socket, lifeline: int) -> list[Supervised]:
+def _equipment(options: Options, settings: WorkerSettings) -> list[Card | None]:
+    """Return what each slot trains on: the first ones on the cards there are, the others on the CPU (None)."""
+    found = [] if settings.device == "cpu" else cards.find()
+    if settings.device == "gpu" and not found:
+        raise CannotServe("EPOCHD_DEVICE is gpu, but torch finds no card here that it can use.")
+    per_card = settings.slots_per_card
+    on_cards = [card.shared_by(per_card) for card in found for _ in range(per_card)]
+    return [*on_cards, *[None] * (options.slots - len(on_cards))]
+
+
+def _processes(
+    options: Options, equipment: Sequence[Card | None], listening: socket.socket, lifeline: int
+) -> list[Supervised]:
     cores = usable_cores()
-    threads = max(1, len(cores) // options.slots)
+    threads = max(1, len(cores) // len(equipment))
     common = {"EPOCHD_DATA": str(options.data), "EPOCHD_LIFELINE": str(lifeline)}
     serve_command = ["-m", "epochd.serve", "--socket", str(listening.fileno())]
     slots = [
@@ -149,10 +164,11 @@ def _processes(options: Options, listening: socket.socket, lifeline: int) -> lis
                 **environment(cores[number * threads : (number + 1) * threads]),
                 "EPOCHD_SLOT": f"slot-{number + 1}",
                 "EPOCHD_THREADS": str(threads),
+                **({"EPOCHD_DEVICE": "cpu"} if card is None else {"EPOCHD_DEVICE": "gpu", **card.environment}),
             },
             (lifeline,),
         )
-        for number in range(options.slots)
+        for number, card in enumerate(equipment)
     ]
     return [
         Supervised("api", serve_command, common, (lifeline, listening.fileno())),
@@ -199,7 +215,9 @@ def _is_ready(listening: socket.socket) -> bool:
         connection.close()
 
 
-def _tell(options: Options, listening: socket.socket) -> None:
-    slots = "1 slot" if options.slots == 1 else f"{options.slots} slots"
+def _tell(equipment: Sequence[Card | None], listening: socket.socket, data: Path) -> None:
+    slots = "1 slot" if len(equipment) == 1 else f"{len(equipment)} slots"
+    for card in equipment:
+        slots += "" if card is None else f", one on {card.name}"
     print(f"epochd starts at {url(listening)} with {slots}; Ctrl-C stops it", flush=True)
-    print(f"data folder: {options.data}", flush=True)
+    print(f"data folder: {data}", flush=True)

@@ -4,8 +4,8 @@ The reference that from_scratch is tested against, and a user's choice. A stack 
 weights and batch order with from_scratch, and no arithmetic.
 """
 
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mlcore.data.dataset import Part
+from mlcore.device import finished, is_card
 from mlcore.initialization import initial_layers
 from mlcore.network import Measured, Parameters, Values, steps
+from mlcore.precision import STORED
 from mlcore.randomness import batch_orders, stream
 from mlcore.spec import Activation, Loss, MlpSpec, RunSpec
 
@@ -68,24 +70,23 @@ class ConciseNetwork:
         """Take a step of SGD for each batch of the epoch's order."""
         ((order,),) = batch_orders([self._spec.seed], range(epoch, epoch + 1), len(part))
         rows = part.rows[0][torch.from_numpy(order).to(self._device)]
-        random_numbers = _RandomNumbers(int(stream(self._spec.seed, "mask", epoch).integers(2**63)))
-        losses, right = 0.0, 0
+        random_numbers = _RandomNumbers(int(stream(self._spec.seed, "mask", epoch).integers(2**63)), self._device)
+        sums = _Sums()
         self._net.train()
         for batch in steps(len(part), self._spec.batch_size):
             X, y = part.examples(rows[batch])
             with random_numbers.in_use():
                 outputs, loss = self._step(X, y)
             if self._classifies:
-                losses += loss * len(y)
-                right += int((outputs.argmax(1) == y).sum())
+                sums.add(len(y), loss, len(y), (outputs.argmax(1) == y).sum())
             yield
-        if not self._classifies:
-            return None
-        return Measured(np.array([losses / len(part)]), np.array([right / len(part)]))
+        yield from finished(self._device)
+        return sums.mean() if self._classifies else None
 
-    def _step(self, X: Tensor, y: Tensor) -> tuple[Tensor, float]:
-        outputs = self._outputs(X)
-        loss = self._mean_loss(outputs, y)
+    def _step(self, X: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        with self._narrowing():
+            outputs = self._outputs(X)
+            loss = self._mean_loss(outputs, y)
         penalized = loss
         if self._l1:
             penalized = loss + self._l1 * sum(linear.weight.abs().sum() for linear in self._linears)
@@ -93,23 +94,29 @@ class ConciseNetwork:
         penalized.backward()
         if not self._stopped:
             self._sgd.step()
-        return outputs.detach(), loss.item()
+        return outputs.detach(), loss.detach()
 
     @torch.no_grad()
     def evaluate(self, part: Part) -> Generator[None, None, Measured]:
         """Measure the mean loss and accuracy."""
         summed_loss = self._loss(reduction="sum")
-        losses, right = 0.0, 0
+        sums = _Sums()
         self._net.eval()
         for batch in steps(len(part), EVALUATED_EXAMPLES):
             X, y = part.examples(part.rows[0, batch])
-            outputs = self._outputs(X)
-            losses += summed_loss(outputs, y).item()
-            if self._classifies:
-                right += int((outputs.argmax(1) == y).sum())
+            with self._narrowing():
+                outputs = self._outputs(X)
+                loss = summed_loss(outputs, y)
+            sums.add(len(y), loss, 1, (outputs.argmax(1) == y).sum() if self._classifies else None)
             yield
-        accuracy = np.array([right / len(part)]) if self._classifies else None
-        return Measured(np.array([losses / len(part)]), accuracy)
+        yield from finished(self._device)
+        return sums.mean()
+
+    def _narrowing(self) -> AbstractContextManager[object]:
+        """Let torch multiply in bfloat16, with weights, sums and the loss in float32, if the spec says so."""
+        if self._spec.precision != "bf16":
+            return nullcontext()
+        return torch.autocast(torch.device(self._device).type, torch.bfloat16)
 
     def _outputs(self, X: Tensor) -> Tensor:
         outputs: Tensor = self._net(X)
@@ -152,19 +159,48 @@ class ConciseNetwork:
             tensor.zero_()
 
 
-class _RandomNumbers:
-    """torch's global generator, which nn.Dropout draws from, as a stream of our own."""
+class _Sums:
+    """Losses and right answers of batches, left where they are until all of them are asked for."""
 
-    def __init__(self, seed: int) -> None:
-        self._state = torch.Generator().manual_seed(seed).get_state()
+    def __init__(self) -> None:
+        self._examples = 0
+        self._losses: list[Tensor] = []
+        self._times: list[int] = []
+        self._right: list[Tensor] = []
+
+    def add(self, examples: int, loss: Tensor, times: int, right: Tensor | None) -> None:
+        """Add a batch: a loss that counts so many times, and how many answers are right."""
+        self._examples += examples
+        self._losses.append(loss)
+        self._times.append(times)
+        if right is not None:
+            self._right.append(right)
+
+    def mean(self) -> Measured:
+        """Return the means over all examples."""
+        values = torch.stack(self._losses).tolist()
+        loss = 0.0
+        for value, times in zip(values, self._times, strict=True):
+            loss += value * times
+        right = np.array([int(torch.stack(self._right).sum()) / self._examples]) if self._right else None
+        return Measured(np.array([loss / self._examples]), right)
+
+
+class _RandomNumbers:
+    """torch's global generator of a device, which nn.Dropout draws from, as a stream of our own."""
+
+    def __init__(self, seed: int, device: str) -> None:
+        self._get: Callable[[], Tensor] = torch.cuda.get_rng_state if is_card(device) else torch.get_rng_state
+        self._set: Callable[[Tensor], None] = torch.cuda.set_rng_state if is_card(device) else torch.set_rng_state
+        self._state = torch.Generator(device).manual_seed(seed).get_state()
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
-        theirs = torch.get_rng_state()
-        torch.set_rng_state(self._state)
+        theirs = self._get()
+        self._set(self._state)
         yield
-        self._state = torch.get_rng_state()
-        torch.set_rng_state(theirs)
+        self._state = self._get()
+        self._set(theirs)
 
 
 def _build(spec: RunSpec, device: str) -> tuple[nn.Sequential, list[nn.Linear]]:
@@ -179,7 +215,7 @@ def _build(spec: RunSpec, device: str) -> tuple[nn.Sequential, list[nn.Linear]]:
 
 def _linear(weight: NDArray[np.float64], bias: NDArray[np.float64] | None, spec: RunSpec, device: str) -> nn.Linear:
     linear = nn.Linear(
-        weight.shape[0], weight.shape[1], bias=bias is not None, dtype=getattr(torch, spec.precision), device=device
+        weight.shape[0], weight.shape[1], bias=bias is not None, dtype=STORED[spec.precision], device=device
     )
     with torch.no_grad():
         linear.weight.copy_(torch.from_numpy(weight.T))

@@ -38,3 +38,7 @@ class BadInputs(PointedError):
 
 class NotExpandable(PointedError):
     """An experiment's axes do not make runs."""
+
+
+class WrongDevice(MlcoreError):
+    """A spec asks for what its device cannot do; str() is a sentence for the user."""

@@ -1,5 +1,6 @@
 """How the weights of a run start: drawn on the CPU in float64, at the run's own size, whatever trains it."""
 
+from collections.abc import Hashable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -7,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlcore.randomness import stream
-from mlcore.spec import LinearSpec, MlpSpec, NormalInit, PolynomialSpec
+from mlcore.spec import LinearSpec, MlpSpec, NormalInit, PolynomialSpec, RunSpec
 
 CLASSES = 10
 PIXELS = 28 * 28
@@ -35,6 +36,18 @@ def initial_layers(spec: MlpSpec | PolynomialSpec | LinearSpec) -> list[InitialL
         _drawn(spec, layer, fan_in, fan_out, has_bias=has_bias)
         for layer, (fan_in, fan_out) in enumerate(pairwise(sizes))
     ]
+
+
+def initial_layers_of(specs: Sequence[RunSpec]) -> list[list[InitialLayer]]:
+    """Draw the layers of each run; runs that start alike share their draws, which nobody may write to."""
+    drawn: dict[Hashable, list[InitialLayer]] = {}
+    layers = []
+    for spec in specs:
+        start = (spec.seed, spec.init, *layer_sizes(spec))
+        if start not in drawn:
+            drawn[start] = initial_layers(spec)
+        layers.append(drawn[start])
+    return layers
 
 
 def _drawn(

@@ -1,7 +1,8 @@
 """Every random draw is a pure function of (seed, purpose, epoch).
 
 So a resumed run needs no generator state, and a run draws the same numbers whatever else trains in its stack.
-Initial weights, data, batch order and (on the CPU) masks come from here.
+Initial weights, data, batch order and (on the CPU) masks come from here; what a card draws for itself from
+`mlcore.counter_hash`.
 """
 
 from typing import Literal
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 Purpose = Literal["init", "batch_order", "mask", "split", "folds", "inputs", "noise"]
 
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 def stream(seed: int, purpose: Purpose, *index: int) -> np.random.Generator:
@@ -32,13 +33,14 @@ def batch_orders(seeds: list[int], epochs: range, n: int) -> NDArray[np.int64]:
     generator to set up per seed, and all seeds of a stack at once. The hash is splitmix64 (Steele, Lea and Flood 2014).
     """
     numbers = np.asarray(epochs, np.uint64)[:, None]
-    start = _mixed(_mixed(np.asarray(seeds, np.uint64)) + numbers)
-    counter = np.arange(1, n + 1, dtype=np.uint64) * _GOLDEN
-    return np.argsort(_mixed(start[..., None] + counter), axis=2)
+    start = mixed(mixed(np.asarray(seeds, np.uint64)) + numbers)
+    counter = np.arange(1, n + 1, dtype=np.uint64) * GOLDEN
+    return np.argsort(mixed(start[..., None] + counter), axis=2)
 
 
-def _mixed(z: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    z = z + _GOLDEN
+def mixed(z: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Return splitmix64's output for each state."""
+    z = z + GOLDEN
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return z ^ (z >> np.uint64(31))

@@ -20,7 +20,7 @@ from pydantic import (
 
 Activation = Literal["relu", "sigmoid", "tanh", "identity"]
 Loss = Literal["cross_entropy", "mse", "half_squared_error"]
-Precision = Literal["float32", "float64"]
+Precision = Literal["float32", "float64", "tf32", "bf16"]
 SquaredLoss = Literal["mse", "half_squared_error"]
 
 FASHION_MNIST_TRAIN = 60_000
@@ -171,7 +171,7 @@ class MlpSpec(BaseSpec):
     loss: Literal["cross_entropy"] = Field(
         "cross_entropy", description="Softmax cross-entropy, the mean over examples."
     )
-    precision: Precision = Field("float32", description="The numbers the training computes with.")
+    precision: Precision = Field("float32", description="The numbers that are multiplied; tf32 needs device gpu.")
     learning_rate: float = Field(0.1, gt=0, le=1000, description="Step size of SGD.")
     batch_size: int = Field(
         256, ge=1, le=FASHION_MNIST_TRAIN, description="Images per step; the last batch may be smaller."
@@ -199,7 +199,7 @@ class SyntheticSpec(BaseSpec):
     n_train: int = Field(ge=1, le=100_000, description="Training examples.")
     n_valid: int = Field(0, ge=0, le=100_000, description="Validation examples, drawn beside the training set.")
     n_test: int = Field(100, ge=1, le=1_000_000, description="Test examples, drawn apart.")
-    precision: Precision = Field("float64", description="The numbers the training computes with.")
+    precision: Literal["float32", "float64"] = Field("float64", description="The numbers the training computes with.")
 
     @property
     def n_features(self) -> int:

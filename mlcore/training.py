@@ -17,11 +17,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mlcore import precision
 from mlcore.concise import ConciseNetwork
 from mlcore.data import loading
 from mlcore.data.dataset import Dataset
+from mlcore.device import is_card
 from mlcore.from_scratch.mlp import StackedMlp
 from mlcore.from_scratch.regression import StackedRegression
+from mlcore.from_scratch.replayed import ReplayedMlp, ReplayedRegression
 from mlcore.network import Measured, Network, Parameters, Values
 from mlcore.spec import LinearSpec, MlpSpec, PolynomialSpec, RunSpec
 from mlcore.stack import layout_of, shape_of
@@ -72,8 +75,12 @@ class TrainingState:
 class Training:
     """Trains runs of one shape as one stack, from the start or from a state.
 
-    Raises ValueError for specs that cannot train together; iterating raises `mlcore.errors.DatasetError` where the
-    data set cannot be used.
+    `replay` is how a card trains, the steps being one program that is launched again and again; None: on cards. The CPU
+    can do the same, step by step, to be compared with a card: batches and masks are drawn as there.
+
+    Raises ValueError for specs that cannot train together, `mlcore.errors.WrongDevice` for a precision that the device
+    does not have; iterating raises `mlcore.errors.DatasetError` where the data set cannot be used, and
+    `torch.OutOfMemoryError` where a card is too small for the stack.
     """
 
     def __init__(
@@ -82,15 +89,18 @@ class Training:
         *,
         data_root: Path,
         device: str = "cpu",
+        replay: bool | None = None,
         state: TrainingState | None = None,
     ) -> None:
         if len({shape_of(spec) for spec in specs}) != 1:
             raise ValueError("these runs do not have one shape, so they cannot train as one stack")
+        precision.check(specs[0].precision, device)
         self.specs = list(specs)
         self._data_root = data_root
         self._device = device
-        self._network = _network(specs, device)
+        self._network = _network(specs, device, replay=is_card(device) if replay is None else replay)
         self._keeps_best = any(spec.keep_checkpoints == "last_and_best" for spec in specs)
+        self._on_host: Parameters | None = None
         self._state = self._first_state() if state is None else state
         self._restore()
         self._before_epoch = {name: tensor.clone() for name, tensor in self._network.parameters().items()}
@@ -120,6 +130,7 @@ class Training:
 
     def stop(self, run: int) -> None:
         """Mask a run from now on; the others of the stack go on as if alone."""
+        self._on_host = None
         self._state.active[run] = False
         self._network.stop(run)
 
@@ -134,7 +145,9 @@ class Training:
 
     def weights(self, run: int) -> Parameters:
         """Return a run's weights after the last complete epoch: layers.0.weight [out, in], layers.0.bias [out]."""
-        return self._network.weights(run, self.state().parameters)
+        if self._on_host is None:  # one copy from a card, not one for each of its runs
+            self._on_host = {name: tensor.cpu() for name, tensor in self.state().parameters.items()}
+        return self._network.weights(run, self._on_host)
 
     def best(self, run: int) -> Best | None:
         """Return a run's best weights so far; None before the first evaluation or if its spec does not keep them."""
@@ -156,6 +169,8 @@ class Training:
 
     def _restore(self) -> None:
         self._network.load(self._state.parameters)
+        best = self._state.best_parameters
+        self._state.best_parameters = {name: tensor.to(self._device) for name, tensor in best.items()}
         for run in np.flatnonzero(~self.active):
             self._network.stop(int(run))
 
@@ -171,6 +186,7 @@ class Training:
         for name, tensor in self._network.parameters().items():
             self._before_epoch[name].copy_(tensor)
         self._state.parameters = self._before_epoch
+        self._on_host = None
         self._between_epochs = False
 
     def _train_epoch(self, data: Dataset, epoch: int, limit: Values) -> Generator[None, None, EpochReport]:
@@ -191,6 +207,7 @@ class Training:
 
     def _end_epoch(self, report: EpochReport) -> None:
         self._state.epoch = report.epoch
+        self._on_host = None
         self._between_epochs = True
         for run in report.diverged:
             self.stop(run)
@@ -218,6 +235,7 @@ class Training:
 
     def _ticking(self, work: Generator[None, None, T]) -> Generator[Tick, None, T]:
         """Drive work, with a Tick whenever the last sign of life is a while ago."""
+        precision.choose(self.specs[0].precision, self._device)
         while True:
             try:
                 next(work)
@@ -227,16 +245,19 @@ class Training:
             if time.monotonic() - self._last_sign >= TICK_SECONDS:
                 yield Tick()
                 self._last_sign = time.monotonic()
+                precision.choose(self.specs[0].precision, self._device)  # another training may have had its turn
 
 
-def _network(specs: Sequence[RunSpec], device: str) -> Network:
+def _network(specs: Sequence[RunSpec], device: str, *, replay: bool) -> Network:
     if specs[0].implementation == "concise":
         if len(specs) != 1:
             raise ValueError("a concise run trains alone")
         return ConciseNetwork(specs[0], device)
     if isinstance(specs[0], MlpSpec):
-        return StackedMlp(cast("Sequence[MlpSpec]", specs), layout_of(specs), device)
-    return StackedRegression(cast("Sequence[PolynomialSpec | LinearSpec]", specs), layout_of(specs), device)
+        mlp = ReplayedMlp if replay else StackedMlp
+        return mlp(cast("Sequence[MlpSpec]", specs), layout_of(specs), device)
+    regression = ReplayedRegression if replay else StackedRegression
+    return regression(cast("Sequence[PolynomialSpec | LinearSpec]", specs), layout_of(specs), device)
 
 
 def _named(prefix: str, measured: Measured) -> dict[str, Values]:

@@ -41,12 +41,14 @@ class NewJob:
 
     A spec holds at least `variant` and `epochs`, which all of a stack share; `seed`, `data_seed` and `fold` get columns
     of their own when there. `numbers` are the runs' places in the experiment, from 0, when grouping into stacks has
-    changed their order. Jobs and specs are looked at one after the other: they may be made as it goes (mlcore.lazy).
+    changed their order, `device` binds the job to one. Jobs and specs are looked at one after the other: they may be
+    made as it goes (mlcore.lazy).
     """
 
     queue: str
     specs: Sequence[dict[str, Any]]
     numbers: Sequence[int] | None = None
+    device: str | None = None
 
 
 def create(
@@ -114,7 +116,11 @@ def _numbers(jobs: Sequence[NewJob]) -> list[int]:
 def _insert_jobs(session: Session, shared: dict[str, Any], job_ids: Sequence[UUID], jobs: Sequence[NewJob]) -> None:
     for start in range(0, len(jobs), ROWS_AT_ONCE):
         batch = slice(start, start + ROWS_AT_ONCE)
-        columns = {"id": job_ids[batch], "queue": [job.queue for job in jobs[batch]]}
+        columns = {
+            "id": job_ids[batch],
+            "queue": [job.queue for job in jobs[batch]],
+            "device": [job.device for job in jobs[batch]],
+        }
         insert_columns(session, Job, {**shared, "fence": 0, "claims": 0, "crashes": 0}, columns)
 
 

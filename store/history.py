@@ -24,6 +24,7 @@ CANCEL_REQUESTED = "cancel_requested"
 CRASHED = "crashed"
 RESUMED_ELSEWHERE = "resumed_elsewhere"
 CHECKPOINT_DAMAGED = "checkpoint_damaged"
+SPLIT = "split"
 
 
 @dataclass(frozen=True)

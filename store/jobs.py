@@ -27,6 +27,7 @@ from store.transitions import (
 
 MAX_CRASHES = 3
 EXPIRED_AT_ONCE = 100
+CPU = "cpu"  # the device that every worker has
 
 
 @dataclass(frozen=True)
@@ -67,19 +68,21 @@ def claim(
     the same job; each gets a greater fence. The job's unfinished runs become running.
 
     Device and threads decide the bits of a training, so those of the first claim stay the job's and are returned; a
-    worker can run with any number of threads. When it has another device, the job takes its device and threads, and an
-    event `resumed_elsewhere` says so.
+    worker can run with any number of threads, and on its CPU. When it has another device, the job takes its device and
+    threads, and an event `resumed_elsewhere` says so.
     """
     row = _take_next(session, worker, queues, lease_seconds)
     if row is None:
         return None
     moved = move_together(session, row.id, Status.QUEUED, Status.RUNNING)
     notes = [Note(STATUS_CHANGED, f"claimed by {worker}", row.id, None, Status.RUNNING, Status.QUEUED, moved)]
-    if row.device is None or row.device != device:
+    is_kept = row.device in (device, CPU)
+    device = row.device if is_kept else device
+    if is_kept and row.threads is not None:
+        threads = row.threads
+    else:
         notes += _moved_elsewhere(row, device, threads)
         change(session, update(Job).where(Job.id == row.id).values(device=device, threads=threads))
-    else:
-        threads = row.threads
     record(session, row.experiment_id, notes)
     return Claim(
         job_id=row.id,
@@ -121,7 +124,7 @@ def _take_next(session: Session, worker: str, queues: Sequence[str], lease_secon
 
 
 def _moved_elsewhere(row: Row[Any], device: str, threads: int) -> list[Note]:
-    if row.device is None:
+    if row.threads is None:
         return []
     was, now = f"{row.device} with {row.threads} threads", f"{device} with {threads} threads"
     return [Note(RESUMED_ELSEWHERE, f"was on {was}, goes on on {now}: the last bits may differ", row.id)]

@@ -39,7 +39,8 @@ class QueuePlace:
     def reason(self) -> str | None:
         """Why no worker takes it at once."""
         if not self.workers:
-            return f"No live worker takes jobs from the queue {self.queue}."
+            needs = " It needs a worker on a machine with a card that torch can use." if self.queue == "gpu" else ""
+            return f"No live worker takes jobs from the queue {self.queue}.{needs}"
         ahead = "1 job goes" if self.position == 2 else f"{self.position - 1} jobs go"
         if self.idle:
             return None if self.position <= self.idle else f"{ahead} before it."

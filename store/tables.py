@@ -271,6 +271,7 @@ class Worker(Base):
     hostname: Mapped[str]
     queues: Mapped[list[str]]
     device: Mapped[str] = mapped_column(String(40))
+    card_memory: Mapped[int | None] = mapped_column(BigInteger)  # bytes that it may take of its card; null: it has none
     threads: Mapped[int]
     started_at: Mapped[float]
     heartbeat_at: Mapped[float]

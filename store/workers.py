@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import bindparam, case, delete, insert, select, update
+from sqlalchemy import bindparam, case, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from store.clock import database_now, read_clock
@@ -14,15 +14,24 @@ _LIVE = select(Worker.name, Worker.queues).where(Worker.heartbeat_at >= database
 
 
 def heartbeat(
-    session: Session, *, name: str, pid: int, hostname: str, queues: Sequence[str], device: str, threads: int
+    session: Session,
+    *,
+    name: str,
+    pid: int,
+    hostname: str,
+    queues: Sequence[str],
+    device: str,
+    threads: int,
+    card_memory: int | None = None,
 ) -> None:
-    """Say that this worker lives; a new process under the name starts anew."""
+    """Say that this worker lives; a new process under the name starts anew. `card_memory` is what it has of a card."""
     values: dict[str, Any] = {
         "pid": pid,
         "hostname": hostname,
         "queues": list(queues),
         "device": device,
         "threads": threads,
+        "card_memory": card_memory,
         "heartbeat_at": database_now(),
     }
     same_process = (Worker.pid == pid) & (Worker.hostname == hostname)
@@ -48,6 +57,12 @@ def live_names(session: Session, queue: str, within_seconds: float) -> set[str]:
 def count_live(session: Session, queue: str, within_seconds: float) -> int:
     """Return how many workers, heard of in the last so many seconds, take jobs from the queue."""
     return len(live_names(session, queue, within_seconds))
+
+
+def smallest_card(session: Session, within_seconds: float) -> int | None:
+    """Return the bytes of the smallest card that a live worker trains on; None where none has a card."""
+    recent = Worker.heartbeat_at >= database_now() - within_seconds
+    return session.scalar(select(func.min(Worker.card_memory)).where(recent))
 
 
 def forget(session: Session, name: str) -> None:

@@ -13,7 +13,7 @@ from celery import Celery, concurrency, signals
 
 from store.errors import StoreError
 from store.startup import require_database
-from worker import tasks
+from worker import cards, tasks
 from worker.broker import make_app
 from worker.lifeline import end_with
 from worker.logs import configure_logging
@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 EXIT_STATUS_SECONDS = 1.0  # how long to wait to learn what a child died of
 SIGN_OFF_SECONDS = 2.0
+NO_CARD = 78  # exit status of a worker that is configured for what is not here
 
 
 def main() -> int:
@@ -35,12 +36,25 @@ def main() -> int:
     end_with(settings.lifeline)
     try:
         require_database(settings)
-    except StoreError as problem:
+        settings = equipped(settings)
+    except (StoreError, cards.NoCard) as problem:
         logger.error("%s", problem)
-        return 1
+        return NO_CARD if isinstance(problem, cards.NoCard) else 1
     if settings.threads_or_cores == len(usable_cores()):  # else whoever started it says which cores are its own
         os.environ.update(environment(usable_cores()))
     return run(settings)
+
+
+def equipped(settings: WorkerSettings) -> WorkerSettings:
+    """Return the settings with the card to train on, which is looked for if none is named; raises NoCard."""
+    if settings.device == "cpu":
+        return settings.model_copy(update={"card": None})
+    if settings.card is not None:
+        return settings
+    found = cards.find()
+    if settings.device == "gpu" and not found:
+        raise cards.NoCard("EPOCHD_DEVICE is gpu, but torch finds no card here that it can use.")
+    return settings.model_copy(update={"card": found[0] if found else None})
 
 
 def run(settings: WorkerSettings) -> int:

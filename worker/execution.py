@@ -1,15 +1,19 @@
 """Trains claimed jobs, in the child of a slot: claim until nothing is left, and for each report decide what to do."""
 
 import logging
+import os
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from functools import partial
 from threading import Event
 
 import torch
 from sqlalchemy.exc import SQLAlchemyError
 
 from mlcore import checkpoint, grouping
-from mlcore.errors import DatasetError
+from mlcore.device import free_memory, is_card, out_of_memory
+from mlcore.errors import DatasetError, WrongDevice
 from mlcore.spec import KeepEvery, RunSpec, parse_run_spec
 from mlcore.training import EpochReport, Tick, Training, TrainingState
 from store import checkpoints, jobs
@@ -17,6 +21,7 @@ from store.engine import Database
 from store.errors import LeaseLost
 from store.jobs import Claim, ClaimedRun
 from store.status import Status
+from worker.cards import Card
 from worker.logs import log_context
 from worker.recorder import Ended, Kept, Recorder
 from worker.reuse import without_reused
@@ -25,12 +30,25 @@ from worker.settings import WorkerSettings
 logger = logging.getLogger(__name__)
 
 EPOCH_GRACE_SECONDS = 1.0  # an epoch that ends within this time of being told to leave is kept
+CARD_LOST = 71  # exit status of a child whose card failed: every later call to CUDA would fail too
 
 DIVERGED = (
     "The training loss at epoch {epoch} was not a finite number, or more than a million times that of predicting zero. "
     "A smaller learning_rate usually helps."
 )
 INTERNAL = "The training stopped because of an error in the service ({error}); its log has the details."
+CUT = "A stack of {runs} runs does not fit into the memory of its device, {device}: it is cut in two."
+NO_ROOM = (
+    "The training does not fit into the memory of its device, {device}, even alone. "
+    "Fewer units in `hidden`, a smaller batch_size or another device helps."
+)
+
+
+def start(card: Card | None) -> None:
+    """Wake the card that this process trains on, and keep to a slot's part of its memory where others have theirs."""
+    if card is not None:
+        torch.cuda.init()  # type: ignore[no-untyped-call]
+        torch.cuda.set_per_process_memory_fraction(1.0 / card.parts)
 
 
 class Trainer:
@@ -51,6 +69,9 @@ class Trainer:
                     Execution(self._database, claim, self._settings, self._leaving).run()
         except SQLAlchemyError:
             logger.exception("the database did not answer; whatever was held is given back when its lease runs out")
+        except torch.AcceleratorError:
+            logger.exception("the card is in no state to go on; the slot is started again, and its job with it")
+            os._exit(CARD_LOST)
 
     def _claim(self) -> Claim | None:
         """Claim the next job; what an earlier result answers is taken from there, in the same transaction."""
@@ -60,7 +81,7 @@ class Trainer:
                 worker=self._name,
                 queues=self._settings.queues,
                 lease_seconds=self._settings.lease_seconds,
-                device=self._settings.device,
+                device=self._settings.trains_on,
                 threads=self._threads,
             )
             return None if claim is None else without_reused(session, claim)
@@ -75,6 +96,7 @@ class Execution:
         self._settings = settings
         self._leaving = leaving
         self._told_at: float | None = None
+        self._device = claim.device.partition(" ")[0]  # torch's name; which card it is comes after it
         self._recorder = Recorder(database, claim, settings)
         self._specs: list[RunSpec] = []
         self._keep_every: dict[int, int] = {}
@@ -92,13 +114,34 @@ class Execution:
     def _train_or_fail(self) -> None:
         try:
             self._train()
+            return
         except (LeaseLost, SQLAlchemyError):
             raise
         except DatasetError as problem:
             self._fail(self._runs(), "dataset", str(problem))
+            return
+        except WrongDevice as problem:
+            self._fail(self._runs(), "device", str(problem))
+            return
         except Exception as problem:
-            logger.exception("job %s failed", self._claim.job_id)
-            self._fail(self._runs(), "internal", INTERNAL.format(error=type(problem).__name__))
+            if out_of_memory(problem):
+                logger.warning("job %s does not fit: %s", self._claim.job_id, problem)
+            elif isinstance(problem, torch.AcceleratorError):
+                raise
+            else:
+                logger.exception("job %s failed", self._claim.job_id)
+                self._fail(self._runs(), "internal", INTERNAL.format(error=type(problem).__name__))
+                return
+        self._make_fit()  # only here have the training and its tensors gone: the exception held them
+
+    def _make_fit(self) -> None:
+        """Have a stack that is too large for its device trained in halves; a run that is so alone has failed."""
+        free_memory(self._device)
+        device = self._claim.device
+        if len(self._claim.runs) > 1:
+            self._recorder.split(CUT.format(runs=len(self._claim.runs), device=device))
+        else:
+            self._fail(self._runs(), "out_of_memory", NO_ROOM.format(device=device))
 
     def _train(self) -> None:
         training = self._training()
@@ -116,14 +159,23 @@ class Execution:
         self._specs = [parse_run_spec(run.spec) for run in self._claim.runs]
         keeps = [spec.keep_checkpoints for spec in self._specs]
         self._keep_every = {run: keep.every for run, keep in enumerate(keeps) if isinstance(keep, KeepEvery)}
-        training = Training(
-            self._specs, data_root=self._settings.data, device=self._claim.device, state=self._resume_state()
-        )
+        training = self._built(self._resume_state())
         for run in self._claim.runs:
             if run.index not in self._recorder.live:
                 training.stop(run.index)
         self._recorder.expect_states_of(_size(training.state()))
         return training
+
+    def _built(self, state: TrainingState | None) -> Training:
+        """Lay the stack out; that of a card can be so large that it takes longer than a lease, so it is renewed."""
+        lay_out = partial(Training, self._specs, data_root=self._settings.data, device=self._device, state=state)
+        if not is_card(self._device):
+            return lay_out()
+        with ThreadPoolExecutor(1) as pool:
+            built = pool.submit(lay_out)
+            while not wait([built], self._settings.contact_seconds).done:
+                self._recorder.look()
+            return built.result()
 
     def _resume_state(self) -> TrainingState | None:
         with self._database.write() as session:

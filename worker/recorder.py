@@ -13,7 +13,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
 from mlcore.training import EpochReport
-from store import checkpoints, curves, flushes, jobs, runs
+from store import checkpoints, curves, flushes, jobs, runs, splitting
 from store.checkpoints import NewCheckpoint
 from store.curves import Segment
 from store.engine import Database
@@ -159,6 +159,15 @@ class Recorder:
         def write(session: Session) -> None:
             self._write(session)
             jobs.give_back(session, self.claim, reason)
+
+        self._surely(write)
+
+    def split(self, reason: str) -> None:
+        """Store all there is and queue the unfinished runs again as two jobs."""
+
+        def write(session: Session) -> None:
+            self._write(session)
+            splitting.split(session, self.claim, reason)
 
         self._surely(write)
 

@@ -6,7 +6,10 @@ from typing import Literal
 from pydantic import Field
 
 from store.settings import StoreSettings
+from worker.cards import Card
 from worker.openmp import usable_cores
+
+MOST_LETTERS = 40  # of a device, where it is stored
 
 
 class WorkerSettings(StoreSettings):
@@ -21,7 +24,13 @@ class WorkerSettings(StoreSettings):
     pulse: Path | None = Field(
         None, description="A file that a slot or a janitor touches while all is well with it, for health checks."
     )
-    device: Literal["cpu", "cuda"] = Field("cpu", description="Where this worker trains.")
+    device: Literal["auto", "cpu", "gpu"] = Field(
+        "auto", description="Where this worker trains; auto: on a card if torch finds one, else on the CPU."
+    )
+    card: Card | None = Field(
+        None, description="The card to train on, as JSON from `python -m worker.cards`; None: the first there is."
+    )
+    slots_per_card: int = Field(1, ge=1, le=16, description="How many slots `epochd up` starts on each card.")
     threads: int | None = Field(None, ge=1, description="CPU threads of the training; None: one per core.")
     lease_seconds: float = Field(10.0, gt=0, description="How long a job stays claimed without a sign of life.")
     flush_seconds: float = Field(0.25, ge=0, description="Epochs are stored at most this often.")
@@ -55,4 +64,9 @@ class WorkerSettings(StoreSettings):
     @property
     def queues(self) -> tuple[str, ...]:
         """The queues this worker takes jobs from."""
-        return ("gpu", "cpu") if self.device == "cuda" else ("cpu",)
+        return ("cpu",) if self.card is None else ("gpu", "cpu")
+
+    @property
+    def trains_on(self) -> str:
+        """The device as jobs remember it: torch's name of it, and which card it is, for that decides the bits."""
+        return "cpu" if self.card is None else f"cuda {self.card.name}"[:MOST_LETTERS]

@@ -76,10 +76,12 @@ class Slot:
             end_with(self._settings.lifeline)
             self._database = Database(make_engine(self._settings.url))
             start = time.perf_counter()
-            import worker.execution  # noqa: F401 - torch comes with it, once and before the first claim
+            from worker import execution  # torch comes with it, once and before the first claim
 
+            execution.start(self._settings.card)
             gc.freeze()  # what has been imported stays: looking through it again and again cost a sweep a tenth
-            logger.info("slot %s is ready to train (torch imported in %.1f s)", self.name, time.perf_counter() - start)
+            seconds = time.perf_counter() - start
+            logger.info("slot %s is ready to train on %s (%.1f s)", self.name, self._settings.trains_on, seconds)
             self._tether.tell_parent(READY)
         except BaseException:
             logger.exception("slot %s cannot train", self.name)
@@ -140,7 +142,8 @@ class Slot:
                     pid=os.getpid(),
                     hostname=self._hostname,
                     queues=self._settings.queues,
-                    device=self._settings.device,
+                    device=self._settings.trains_on,
+                    card_memory=None if self._settings.card is None else self._settings.card.memory,
                     threads=self._threads,
                 )
         except SQLAlchemyError as problem:

@@ -30,7 +30,7 @@ class ExperimentRequest(ExperimentSpec):
     )
     note: str | None = Field(None, max_length=10_000, description="Anything worth remembering.")
     priority: int = Field(0, ge=-100, le=100, description="Higher ones are trained first.")
-    device: Device = Field("auto", description="Where to train. auto: on whatever worker is free first.")
+    device: Device = Field("auto", description="On a CPU, on a card, or (auto) wherever a worker is free first.")
     ephemeral: bool = Field(default=False, description="Left out of lists, and deleted an hour after its end.")
 
 
@@ -150,7 +150,7 @@ class Validation(Answer):
     workers: int = Field(description="Live workers that would take the jobs.")
     estimated_seconds: float = Field(
         description="Training time with these workers, or with one while there is none; from the sizes alone, for two "
-        "CPU cores each: an order of magnitude."
+        "CPU cores or a card each: an order of magnitude."
     )
     specs: list[dict[str, Any]] = Field(
         description="The resolved specs of the first 100 runs, in the order of their numbers, defaults filled in."

@@ -43,6 +43,6 @@ class PresetRun(Strict):
     name: str | None = Field(None, min_length=1, max_length=200, description="Default: the preset's title.")
     tags: dict[TagName, TagValue] = Field({}, max_length=48, description="Beside the preset's own two.")
     note: str | None = Field(None, max_length=10_000, description="Default: what the preset shows.")
-    device: Device = Field("auto", description="Where to train. auto: on whatever worker is free first.")
+    device: Device = Field("auto", description="On a CPU, on a card, or (auto) wherever a worker is free first.")
     seeds: Repeats | None = Field(None, description="How many seeds per combination, or which.")
     data_seeds: Repeats | None = Field(None, description="How many data seeds per combination, or which.")

@@ -35,6 +35,13 @@ class QueueOverview(Answer):
     waiting: list[Waiting] = Field(description="By queue and position, the 50 oldest of your experiments.")
 
 
+class Card(Answer):
+    """A card that a worker trains on."""
+
+    name: str
+    memory_bytes: int = Field(description="What the worker may take of it: slots that share a card have a part each.")
+
+
 class Worker(Answer):
     """A live worker."""
 
@@ -42,7 +49,8 @@ class Worker(Answer):
     hostname: str
     pid: int
     queues: list[str]
-    device: str
+    device: str = Field(description="cpu, or cuda and the card's name, as runs tell of where they were trained.")
+    card: Card | None = Field(description="The card it trains on; null for the CPU.")
     threads: int = Field(description="CPU threads it trains with.")
     started_at: Time
     heartbeat_at: Time = Field(description="When it last said that it lives.")
@@ -62,7 +70,14 @@ def worker(row: tables.Worker) -> Worker:
         pid=row.pid,
         queues=row.queues,
         device=row.device,
+        card=_card(row),
         threads=row.threads,
         started_at=when(row.started_at),
         heartbeat_at=when(row.heartbeat_at),
     )
+
+
+def _card(row: tables.Worker) -> Card | None:
+    if row.card_memory is None:
+        return None
+    return Card(name=row.device.partition(" ")[2], memory_bytes=row.card_memory)

@@ -100,7 +100,9 @@ class Run(RunSummary):
     """A run, with how it was trained."""
 
     claims: int = Field(description="How often a worker took it up; more than 1 after an interruption.")
-    device: str | None = Field(description="What it trains on; null until it starts.")
+    device: str | None = Field(
+        description="What it trains on: cpu, or cuda and the name of the card; null until that is known."
+    )
     threads: int | None = Field(description="CPU threads of the training; they decide the last bits of the results.")
     diagnosis: Diagnosis
 

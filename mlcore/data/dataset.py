@@ -7,6 +7,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.utils.weak import WeakIdKeyDictionary
+
+_copies = WeakIdKeyDictionary()  # on cards, of examples that are held here: by the original and the device
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,8 +57,8 @@ class Part:
         return self.datasets == 1 and bool((self.rows[0].diff() == 1).all()) and not self.rows[0, 0]
 
     def to(self, device: str) -> "Part":
-        """Return the same part on a device."""
-        return Part(self.features.to(device), self.labels.to(device), self.rows.to(device))
+        """Return the same part on a device; examples that stay here are copied there once."""
+        return Part(_on(device, self.features), _on(device, self.labels), self.rows.to(device))
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,15 @@ class Dataset:
     def to(self, device: str) -> "Dataset":
         """Return the same data set on a device."""
         return Dataset(**{name: part.to(device) for name, part in self.parts().items()})
+
+
+def _on(device: str, tensor: Tensor) -> Tensor:
+    if tensor.device.type == torch.device(device).type:
+        return tensor
+    copies: dict[str, Tensor] = _copies.setdefault(tensor, {})  # type: ignore[no-untyped-call]
+    if device not in copies:
+        copies[device] = tensor.to(device)
+    return copies[device]
 
 
 def joined(datasets: list[Dataset]) -> Dataset:

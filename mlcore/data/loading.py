@@ -55,7 +55,7 @@ def _images(spec: MlpSpec, root: Path, *, fetch: bool) -> Dataset:
     test = np.sort(_choice(spec, 1, len(images.test_labels), spec.n_test))
 
     def part(features: torch.Tensor, labels: torch.Tensor, rows: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Part:
-        if spec.precision == "float32":
+        if spec.precision != "float64":
             return Part(features, labels, torch.from_numpy(rows)[None])
         own = features[rows].to(torch.float64)
         return Part(own, labels[rows], torch.arange(len(rows))[None])

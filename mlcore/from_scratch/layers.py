@@ -13,14 +13,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mlcore.from_scratch.products import product
+from mlcore.from_scratch.products import add_narrow_product_, product
 from mlcore.from_scratch.sgd import Decay, sgd_
 from mlcore.initialization import InitialLayer
 from mlcore.stack import Layout
 
 
+def cast(x: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return x in these numbers; itself where it has them."""
+    return x if x.dtype == dtype else x.to(dtype)
+
+
 def linreg(x: Tensor, w: Tensor, b: Tensor | None) -> Tensor:
-    """Wx + b for x [S, I, n], w [S, O, I], b [S, O, 1] → [S, O, n]."""
+    """Wx + b for x [S, I, n], w [S, O, I], b [S, O, 1] → [S, O, n], in the numbers of x."""
+    w = cast(w, x.dtype)
     return product(w, x) if b is None else product(w, x).add_(b)
 
 
@@ -61,9 +67,12 @@ class Layer:
 
     def _step(self, inputs: Tensor, d: Tensor, decay: Decay) -> None:
         """Take a step: inputs [S, n, I], d [S, O, n]."""
-        sgd_(self.weight, d, inputs, decay)
+        if d.dtype == self.weight.dtype:
+            sgd_(self.weight, d, inputs, decay)
+        else:
+            sgd_(self.weight, d, inputs, decay, add_narrow_product_)
         if self.bias is not None:
-            self.bias.add_(d.sum(2, keepdim=True))
+            self.bias.add_(d.sum(2, keepdim=True, dtype=self.bias.dtype))
 
     @staticmethod
     def _own_layout(values: Tensor) -> Tensor:
@@ -109,7 +118,7 @@ class LaterLayer(Layer):
 
     def backward(self, d: Tensor) -> Tensor:
         """Turn the loss's derivative by the outputs [G, C, O, n] into that by the inputs [G, C, I, n]."""
-        return product(self.weight.mT, d.flatten(0, 1)).view(*d.shape[:2], -1, d.shape[3])
+        return product(cast(self.weight, d.dtype).mT, d.flatten(0, 1)).view(*d.shape[:2], -1, d.shape[3])
 
     def update(self, h: Tensor, d: Tensor, decay: Decay) -> None:
         """Take a step: h [G, C, I, n], −η·∂loss/∂outputs d [G, C, O, n]."""

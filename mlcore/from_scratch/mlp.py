@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mlcore.data.dataset import Part
+from mlcore.device import finished
 from mlcore.from_scratch.activations import ACTIVATIONS
-from mlcore.from_scratch.dropout import DropoutLayer
-from mlcore.from_scratch.layers import FirstLayer, LaterLayer, Layer
+from mlcore.from_scratch.dropout import CounterDropoutLayer, DropoutLayer
+from mlcore.from_scratch.layers import FirstLayer, LaterLayer, Layer, cast
 from mlcore.from_scratch.losses import correct, cross_entropy, cross_entropy_gradient
 from mlcore.from_scratch.network import StackedNetwork, Sums
 from mlcore.initialization import InitialLayer
@@ -19,6 +20,8 @@ from mlcore.spec import MlpSpec
 from mlcore.stack import Layout
 
 SUMMED_BATCHES = 8  # whose losses are measured together: few calls
+
+Masks = Sequence[DropoutLayer | CounterDropoutLayer | None]
 
 
 class StackedMlp(StackedNetwork):
@@ -53,8 +56,9 @@ class StackedMlp(StackedNetwork):
         _add_all(sums, unsummed)
         return sums.mean()
 
-    def _step(self, X: Tensor, y: Tensor, dropout: list[DropoutLayer | None]) -> Tensor:
+    def _step(self, X: Tensor, y: Tensor, dropout: Masks) -> Tensor:
         """Forward, backward, update on X [G, n, I] and y [G, n]; return the outputs [G, C, O, n] it began with."""
+        X = cast(X, self._computed)
         z = self._first(X)
         inputs, activated, masks = [], [], []
         for layer, dropout_layer in zip(self._later, dropout, strict=True):
@@ -64,7 +68,8 @@ class StackedMlp(StackedNetwork):
             masks.append(mask)
             inputs.append(h if mask is None else h * mask)
             z = layer(inputs[-1])
-        d = cross_entropy_gradient(z, y[:, None]).mul_(self._scale(X.shape[1]))
+        z = cast(z, self._first.weight.dtype)
+        d = cast(cross_entropy_gradient(z, y[:, None]).mul_(self._scale(X.shape[1])), self._computed)
         for number in reversed(range(len(self._later))):
             back = self._later[number].backward(d)
             self._later[number].update(inputs[number], d, self._decays[number + 1])
@@ -82,11 +87,12 @@ class StackedMlp(StackedNetwork):
         first = self._first.as_one_group() if part.datasets == 1 else self._first
         sums = Sums(self._layout)
         for X, y in self._evaluated(part):
-            z = first(X)
+            z = first(cast(X, self._computed))
             for layer in self._later:
                 z = layer(self._activation.apply(z))
-            _add(sums, z, y)
+            add(sums, cast(z, first.weight.dtype), y)
             yield
+        yield from finished(self._device)
         return sums.mean()
 
 
@@ -94,11 +100,11 @@ def _add_all(sums: Sums, batches: list[tuple[Tensor, Tensor]]) -> None:
     """Add the batches and forget them."""
     if batches:
         logits, labels = zip(*batches, strict=True)
-        _add(sums, torch.cat(logits, 3), torch.cat(labels, 1))
+        add(sums, torch.cat(logits, 3), torch.cat(labels, 1))
         batches.clear()
 
 
-def _add(sums: Sums, logits: Tensor, labels: Tensor) -> None:
+def add(sums: Sums, logits: Tensor, labels: Tensor) -> None:
     """Add a batch: logits [G, C, O, n], labels [G, n]."""
     labels = labels[:, None]
     losses = cross_entropy(logits, labels).sum(2, dtype=torch.float64)

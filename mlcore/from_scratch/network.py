@@ -17,8 +17,9 @@ from mlcore.data.dataset import Part
 from mlcore.from_scratch.layers import Layer
 from mlcore.from_scratch.penalties import l1_norm, squared_l2_norm
 from mlcore.from_scratch.sgd import Decay, shared
-from mlcore.initialization import InitialLayer, initial_layers
+from mlcore.initialization import InitialLayer, initial_layers_of
 from mlcore.network import Measured, Parameters, Values, steps
+from mlcore.precision import COMPUTED, STORED
 from mlcore.randomness import batch_orders
 from mlcore.spec import RunSpec
 from mlcore.stack import Layout
@@ -31,6 +32,9 @@ EVALUATED_NUMBERS = 1_000_000  # numbers of the widest thing held at once when e
 class StackedNetwork:
     """The runs of a stack; see `mlcore.network.Network`."""
 
+    shares_rates = True  # a step takes a number where all runs agree: on the CPU that costs nothing
+    evaluated_numbers = EVALUATED_NUMBERS
+
     def __init__(self, specs: Sequence[RunSpec], layout: Layout, device: str) -> None:
         self._layout = layout
         self._device = device
@@ -41,9 +45,10 @@ class StackedNetwork:
         self._is_l1 = layout.spread([spec.penalty == "l1" for spec in specs])
         self._orders: dict[int, Tensor] = {}
         self._whole_parts: WeakKeyDictionary[Part, tuple[Tensor, Tensor]] = WeakKeyDictionary()
-        drawn = list(zip(*(initial_layers(spec) for spec in specs), strict=True))
+        self._computed = COMPUTED[specs[0].precision]
+        drawn = list(zip(*initial_layers_of(specs), strict=True))
         self._fan_ins = [len(layer.weight) for layer in drawn[0]]
-        self._layers: Sequence[Layer] = self._laid_out(drawn, getattr(torch, specs[0].precision))
+        self._layers: Sequence[Layer] = self._laid_out(drawn, STORED[specs[0].precision])
         self._set_rates()
 
     @abstractmethod
@@ -57,8 +62,11 @@ class StackedNetwork:
             for values in (self._learning_rate, self._learning_rate * self._weight_decay, self._is_l1 > 0)
         )
         dtype = self._layers[0].weight.dtype
-        self._rate = shared(rate.to(dtype))
-        self._decays = [Decay.of(layer.per_run(decay_step.to(dtype)), layer.per_run(is_l1)) for layer in self._layers]
+        self._rate = shared(rate.to(dtype)) if self.shares_rates else rate.to(dtype)
+        self._decays = [
+            Decay.of(layer.per_run(decay_step.to(dtype)), layer.per_run(is_l1), share=self.shares_rates)
+            for layer in self._layers
+        ]
 
     def _shuffled(self, part: Part, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield features [G, n, I] and labels [G, n] in the epoch's order, some whole batches at a time."""
@@ -81,7 +89,7 @@ class StackedNetwork:
             yield self._whole_parts[part]
             return
         widest = max(layer.weight.numel() // layer.by_run(layer.weight).shape[3] for layer in self._layers)
-        batch_size = max(1, EVALUATED_NUMBERS // max(widest, part.features.shape[1] * self._layout.groups))
+        batch_size = max(1, self.evaluated_numbers // max(widest, part.features.shape[1] * self._layout.groups))
         rows = part.rows_of(self._dataset)
         for batch in steps(len(part), batch_size):
             examples = part.batch(batch) if part.datasets == 1 else part.examples(rows[:, batch])
@@ -111,9 +119,11 @@ class StackedNetwork:
 
     def copy_runs(self, runs: NDArray[np.bool_], into: Parameters) -> None:
         """Copy the chosen runs' parameters into tensors laid out alike."""
-        chosen = torch.from_numpy(self._layout.spread(runs) > 0).to(self._device)
+        group, column = (
+            torch.from_numpy(places[runs]).to(self._device) for places in (self._layout.group, self._layout.column)
+        )
         for name, tensor in self.parameters().items():
-            self._by_run(name, into[name])[chosen] = self._by_run(name, tensor)[chosen]
+            self._by_run(name, into[name])[group, column] = self._by_run(name, tensor)[group, column]
 
     def weights(self, run: int, parameters: Parameters) -> Parameters:
         """Cut one run out, at its own size, as torch.nn.Linear has it."""

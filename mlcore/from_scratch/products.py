@@ -5,12 +5,14 @@ of their speed unused; torch's other library, oneDNN, does not, and is as fast o
 operator that torch.compile emits for a linear layer (decision 9).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
 
 WIDE = 2**20  # multiplications in one product, below which a call for each costs more than it saves
+
+AddProduct = Callable[[Tensor, Tensor | float, Tensor, Tensor], None]
 
 
 def product(a: Tensor, b: Tensor) -> Tensor:
@@ -34,6 +36,13 @@ def add_product_(c: Tensor, factor: Tensor | float, a: Tensor, b: Tensor) -> Non
     else:
         for into, ab in zip(c, _products(a, b), strict=True):
             torch.add(ab, into, alpha=factor, out=into)
+
+
+def add_narrow_product_(c: Tensor, factor: Tensor | float, a: Tensor, b: Tensor) -> None:
+    """Do the same where a and b are of narrower numbers than c: ab is rounded to theirs, the sum is not."""
+    if isinstance(factor, Tensor) or factor != 1:
+        c.mul_(factor)
+    c.add_(torch.bmm(a, b))
 
 
 def _products(a: Tensor, b: Tensor) -> Iterator[Tensor]:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from mlcore.data.dataset import Part
+from mlcore.device import finished
 from mlcore.from_scratch.layers import Layer, OutputLayer
 from mlcore.from_scratch.losses import SQUARED_ERROR_FACTORS
 from mlcore.from_scratch.network import StackedNetwork, Sums
@@ -34,10 +35,9 @@ class StackedRegression(StackedNetwork):
 
     def _input_mask(self) -> Tensor:
         """Return [G, I, C]: 0 where a run has no such input, 1 elsewhere."""
-        mask = torch.zeros_like(self._layer.weight)
-        for run, fan_in in enumerate(self._fan_ins):
-            self._layer.by_run(mask)[self._place(run)][:, :fan_in] = 1
-        return mask
+        fan_ins = torch.from_numpy(self._layout.spread(self._fan_ins)).to(self._device)
+        inputs = torch.arange(self._layer.weight.shape[1], device=self._device)
+        return (inputs[:, None] < fan_ins[:, None]).to(self._layer.weight.dtype)
 
     def train_epoch(self, part: Part, epoch: int) -> Generator[None, None, None]:
         """Take a step of SGD for each batch of the epoch's order."""
@@ -76,6 +76,7 @@ class StackedRegression(StackedNetwork):
             squared = _residuals(layer, X, y[..., None]).square_()
             sums.add(y.shape[1], squared.sum(1, dtype=torch.float64).mul_(self._factor / 2))
             yield
+        yield from finished(self._device)
         return sums.mean()
 
 

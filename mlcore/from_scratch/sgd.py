@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mlcore.from_scratch.products import add_product_
+from mlcore.from_scratch.products import AddProduct, add_product_
 
 
 class Decay(NamedTuple):
@@ -23,11 +23,18 @@ class Decay(NamedTuple):
     l1_step: Tensor | None
 
     @classmethod
-    def of(cls, step: Tensor, is_l1: Tensor) -> "Decay":
-        """Make it from ηλ and the kind of penalty of each run."""
+    def of(cls, step: Tensor, is_l1: Tensor, *, share: bool = True) -> "Decay":
+        """Make it from ηλ and the kind of penalty of each run; without `share`, a factor for all can only be 1.
+
+        A card rounds a product once more when it does not scale at the same time, and a run that stops turns the
+        factor of all into one of each: the others are to keep their bits.
+        """
         factor = torch.where(is_l1, 1.0, 1.0 - step)
         l1_step = torch.where(is_l1, step, 0.0)
-        return cls(shared(factor), l1_step if bool(l1_step.any()) else None)
+        of_all = shared(factor)
+        if not share and of_all is not factor and of_all != 1:
+            of_all = factor
+        return cls(of_all, l1_step if bool(l1_step.any()) else None)
 
 
 def shared(values: Tensor) -> Tensor | float:
@@ -36,9 +43,9 @@ def shared(values: Tensor) -> Tensor | float:
     return first.item() if bool((values == first).all()) else values
 
 
-def sgd_(weight: Tensor, a: Tensor, b: Tensor, decay: Decay) -> None:
+def sgd_(weight: Tensor, a: Tensor, b: Tensor, decay: Decay, add_product: AddProduct = add_product_) -> None:
     """Take a step in place, of which ab is −η times the gradient of the loss: weight [S, M, N], ab [S, M, N]."""
     shrink = None if decay.l1_step is None else weight.sign().mul_(decay.l1_step)
-    add_product_(weight, decay.factor, a, b)
+    add_product(weight, decay.factor, a, b)
     if shrink is not None:
         weight.sub_(shrink)

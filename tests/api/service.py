@@ -56,12 +56,11 @@ class Service:
         assert answer.status_code == 200, answer.text
         return answer.json()
 
-    def heartbeat(self, *queues: str, name: str = "slot-1") -> None:
+    def heartbeat(self, *queues: str, name: str = "slot-1", **card: Any) -> None:
         """Say that a worker lives."""
+        details = {"pid": 1, "hostname": "here", "device": "cpu", "threads": 1, **card}
         with self.database.write() as session:
-            workers.heartbeat(
-                session, name=name, pid=1, hostname="here", queues=queues or ("cpu",), device="cpu", threads=1
-            )
+            workers.heartbeat(session, name=name, queues=queues or ("cpu",), **details)
 
     def claim(self) -> Claim:
         """Take up the next job."""

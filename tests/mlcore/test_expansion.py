@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mlcore.data.folds import fold_rows
 from mlcore.errors import NotExpandable
 from mlcore.expansion import expand
-from mlcore.grouping import MOST_BYTES, MOST_SECONDS, bytes_of, run_seconds, stacks
+from mlcore.grouping import MOST_BYTES, MOST_SECONDS, SMALLEST_CARD, bytes_of, card, run_seconds, stacks
 from mlcore.spec import ExperimentSpec, LinearSpec, MlpSpec, PolynomialSpec, parse_run_spec
 from mlcore.stack import shape_of
 
@@ -187,3 +187,13 @@ def test_degrees_rates_and_seeds_share_a_stack_and_concise_runs_do_not() -> None
     spec = {"variant": "polynomial"}
     assert len(stacks(expand(ExperimentSpec.model_validate({"spec": spec, "grid": grid, "seeds": 10})))) == 1
     assert len(stacks([PolynomialSpec(implementation="concise", seed=seed) for seed in range(4)])) == 4
+
+
+def test_stacks_for_a_card_have_its_size() -> None:
+    wide = [MlpSpec(hidden=[256, 256], dropout=[0.2, 0.5], seed=seed) for seed in range(1000)]
+    large = card(150 * 10**9)
+    assert len(stacks(wide, capacity=large)) == 1
+    assert len(stacks(wide, capacity=card(12 * 10**9))) > 1
+    assert len(stacks([PolynomialSpec(degree=19, seed=seed) for seed in range(100_000)], capacity=large)) == 1
+    for stack in stacks(wide, capacity=card(None)):
+        assert sum(bytes_of(wide[number], large) for number in stack) <= SMALLEST_CARD

@@ -57,9 +57,9 @@ class Trained(NamedTuple):
     diverged: list[int]
 
 
-def trained(specs: Sequence[RunSpec], stop: tuple[int, int] | None = None) -> Trained:
+def trained(specs: Sequence[RunSpec], stop: tuple[int, int] | None = None, **options: Any) -> Trained:
     """Train a stack to its end; `stop` is a run and the epoch after which it is stopped."""
-    stack, reports = training(specs), []
+    stack, reports = training(specs, **options), []
     for report in epochs(stack):
         reports.append(report)
         if stop is not None and report.epoch == stop[1]:

@@ -3,8 +3,9 @@ from uuid import UUID
 
 import pytest
 
-from store import jobs
+from store import experiments, jobs
 from store.engine import Database
+from store.experiments import NewJob
 from store.status import Status
 from tests.store.processes import Crew
 from tests.store.samples import (
@@ -228,3 +229,16 @@ def test_who_holds_a_job_is_known_until_it_ends(database: Database) -> None:
 def holders(database: Database) -> set[str]:
     with database.read() as session:
         return jobs.holders(session)
+
+
+def test_a_job_for_the_cpu_is_trained_there_by_a_worker_with_a_card_too(database: Database) -> None:
+    with database.write() as session:
+        new = NewJob("cpu", [SPEC], device="cpu")
+        submitted = experiments.create(session, request={}, owner="ann", jobs=[new], code_version="1")
+    held = claim(database, device="cuda H200", threads=3)
+    assert (held.device, held.threads) == ("cpu", 3)
+    with database.write() as session:
+        jobs.give_back(session, held, "shut down")
+    again = claim(database, device="cuda H200", threads=1)
+    assert (again.device, again.threads) == ("cpu", 3)
+    assert "resumed_elsewhere" not in kinds(database, submitted.id)

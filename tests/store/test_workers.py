@@ -1,3 +1,5 @@
+from typing import Any
+
 from sqlalchemy import update
 
 from store import workers
@@ -61,3 +63,15 @@ def test_workers_that_have_long_been_silent_are_forgotten(database: Database) ->
             workers.forget_silent(session, seconds)
         with database.read() as session:
             assert [worker.name for worker in workers.live(session, 1000)] == known
+
+
+def test_the_smallest_card_of_a_live_worker_is_known(database: Database) -> None:
+    beat(database)
+    with database.write() as session:
+        assert workers.smallest_card(session, 60) is None
+        for name, memory in (("large", 150 * 10**9), ("small", 24 * 10**9)):
+            details: dict[str, Any] = {"pid": 1, "hostname": "here", "queues": ["gpu", "cpu"], "threads": 1}
+            workers.heartbeat(session, name=name, device="cuda X", card_memory=memory, **details)
+    with database.read() as session:
+        assert workers.smallest_card(session, 60) == 24 * 10**9
+        assert workers.smallest_card(session, -1) is None
