@@ -5,14 +5,14 @@ from sqlalchemy import Connection
 
 from store.engine import make_engine
 from store.settings import StoreSettings
-from store.tables import Base
+from store.tables import Experiment
 
 
 def run(connection: Connection) -> None:
     """Run on an open connection; its transaction is its owner's."""
     context.configure(
         connection=connection,
-        target_metadata=Base.metadata,
+        target_metadata=Experiment.metadata,  # that of all tables
         compare_type=True,
         render_as_batch=True,  # SQLite changes a column by copying its table
     )

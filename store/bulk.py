@@ -15,8 +15,8 @@ from sqlalchemy import CTE, JSON, ColumnElement, Dialect, Text, cast, func, lite
 from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeEngine
 
+from store.base import Base
 from store.statements import finite
-from store.tables import Base
 
 ROWS_PER_STATEMENT = 100
 

@@ -4,63 +4,27 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
-    JSON,
     BigInteger,
     CheckConstraint,
-    Double,
-    Enum,
     ForeignKey,
     Index,
-    LargeBinary,
-    MetaData,
     String,
-    Text,
     UniqueConstraint,
-    Uuid,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
 
+from store.base import Base
 from store.identifiers import new_id
 from store.status import Status
 
 Json = dict[str, Any]
 
-_json = JSON(none_as_null=True)  # not JSONB: that sorts the keys, and a request is to come back as it was posted
-_tags = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
-_status = Enum(
-    Status, native_enum=False, length=16, create_constraint=False, values_callable=lambda kinds: [str(k) for k in kinds]
-)
 RESULT_KEY_LENGTH = 64  # a sha256 in hexadecimal
 _HAS_KEY = text("result_key IS NOT NULL")
 _HAS_ENDED = text("finished_at IS NOT NULL")
 _IS_DELETED = text("deleted_at IS NOT NULL")
 _STATUS_IS_KNOWN = "status IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')"
-
-
-class Base(DeclarativeBase):
-    """Declares the types and the names of constraints that all tables share."""
-
-    metadata = MetaData(
-        naming_convention={
-            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-            "ck": "ck_%(table_name)s_%(constraint_name)s",
-            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
-            "pk": "pk_%(table_name)s",
-        }
-    )
-    type_annotation_map = {  # noqa: RUF012  SQLAlchemy reads it as a plain class attribute
-        UUID: Uuid(),
-        str: Text(),
-        float: Double(),
-        bytes: LargeBinary(),
-        Status: _status,
-        dict[str, Any]: _json,
-        dict[str, str]: _tags,
-        list[str]: _json,
-    }
 
 
 class Experiment(Base):

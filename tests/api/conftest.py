@@ -7,8 +7,8 @@ from fastapi.testclient import TestClient
 
 from api.settings import ApiSettings
 from store import schema
+from store.base import Base
 from store.engine import Database, make_engine
-from store.tables import Base
 from tests.api.service import Service, client_of
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from store.base import Base
 from store.engine import Database, make_engine
-from store.tables import Base
 from tests.servers import fresh_database
 from tests.store.processes import Crew
 

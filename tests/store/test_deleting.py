@@ -6,10 +6,11 @@ import pytest
 from sqlalchemy import func, select, update
 
 from store import checkpoints, deleting, events, experiments, idempotency, runs
+from store.base import Base
 from store.engine import Database
 from store.errors import NotFound, StillRunning
 from store.status import FINAL, Status
-from store.tables import Base, Experiment
+from store.tables import Experiment
 from tests.store.samples import (
     check_all_adds_up,
     claim,

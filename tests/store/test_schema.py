@@ -6,11 +6,11 @@ from alembic import command
 from sqlalchemy import inspect
 
 from store import schema
+from store.base import Base
 from store.engine import Database, make_engine
 from store.errors import SchemaOutdated
 from store.reuse import reuse_earlier
 from store.status import Status
-from store.tables import Base
 from tests.store.processes import Crew
 from tests.store.samples import check_all_adds_up, claim, finish, finish_all, store_epochs, submit
 
