@@ -13,6 +13,7 @@ from store.clock import read_clock
 from store.errors import NothingToRetry
 from store.history import STATUS_CHANGED, Note, record
 from store.identifiers import new_id
+from store.jobs import CPU
 from store.paging import AnyRow
 from store.statements import change
 from store.status import Status
@@ -51,7 +52,7 @@ def retry(session: Session, experiment_id: UUID, owner: str | None = None) -> tu
 def _retriable(session: Session, experiment_id: UUID) -> Sequence[AnyRow]:
     kind = func.coalesce(Run.error["kind"].as_string(), "")
     query = (
-        select(Run.id, Run.job_id, Run.status, Run.epochs_done, SKIPPED, Job.queue, Job.priority, Job.owner)
+        select(Run.id, Run.job_id, Run.status, Run.epochs_done, SKIPPED, Job.queue, Job.priority, Job.owner, Job.device)
         .join(Job, Job.id == Run.job_id)
         .where(Run.experiment_id == experiment_id, Run.status.in_([Status.FAILED, Status.CANCELLED]), kind != DIVERGED)
         .order_by(Run.job_id, Run.stack_index)
@@ -70,7 +71,11 @@ def _insert_jobs(session: Session, experiment_id: UUID, runs: Sequence[AnyRow]) 
         "status": Status.QUEUED,
         "created_at": read_clock(session),
     }
-    columns = {"id": list(new_jobs.values()), "queue": [run.queue for run in first.values()]}
+    columns = {
+        "id": list(new_jobs.values()),
+        "queue": [run.queue for run in first.values()],
+        "device": [CPU if run.device == CPU else None for run in first.values()],  # what was bound to it stays so
+    }
     insert_columns(session, Job, {**shared, "fence": 0, "claims": 0, "crashes": 0}, columns)
     return new_jobs
 

@@ -224,3 +224,10 @@ def test_many_jobs_are_retried_in_few_statements(database: Database) -> None:
         assert again(database, submitted.id) == 60
     assert len(statements) < 30
     check_all_adds_up(database)
+
+
+def test_what_trained_on_the_cpu_does_so_again_whoever_takes_it(database: Database) -> None:
+    submitted = submit(database)
+    finish_all(database, claim(database, device="cpu"), Status.CANCELLED)
+    again(database, submitted.id)
+    assert claim(database, device="cuda:0").device == "cpu"
