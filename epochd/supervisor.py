@@ -30,7 +30,7 @@ from worker.settings import WorkerSettings
 logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 0.1  # how often the supervisor looks at its processes
-STEADY_SECONDS = 10.0  # a process that lived so long is started again at once
+STEADY_SECONDS = 5.0  # a process that lived so long is started again at once; a slot is ready after some three
 LONGEST_DELAY = 10.0
 STOP_SECONDS = 9.0  # what a process gets to end by itself
 READY_TIMEOUT = 1.0
