@@ -5,6 +5,7 @@
 PYTHON ?= python3
 DATA ?= var
 ARGS ?=
+JOBS ?= 2
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 CLIENT_INSTALLED := .venv-client/.installed
@@ -44,8 +45,8 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@touch $@
 
 .PHONY: test
-test: $(INSTALLED) $(CLIENT_INSTALLED)  ## Run the tests; ARGS=… goes to pytest
-	$(BIN)/pytest -q $(ARGS)
+test: $(INSTALLED) $(CLIENT_INSTALLED)  ## Run the tests, JOBS=… modules at a time; ARGS=… goes to pytest
+	$(BIN)/pytest -q -n $(JOBS) --dist loadscope $(ARGS)
 
 .PHONY: soak
 soak: $(INSTALLED)  ## Run the long tests: kills again and again, 10,000 made-up requests; ARGS=… goes to pytest

@@ -14,9 +14,9 @@ def test_sigkills_at_random_of_all_processes(stack: str, request: pytest.Fixture
     if stack == "servers":
         request.getfixturevalue("postgresql")  # says what to do where there is none
         request.getfixturevalue("redis")
-    report = caused(Options(stack, runs=60, jobs=20, kills=6, slots=2, seed=1, mean_seconds=1.5))
-    assert report["submitted"] == 60
-    assert report["kills"] == 6
+    report = caused(Options(stack, runs=40, jobs=16, kills=5, slots=2, seed=1, mean_seconds=1))
+    assert report["submitted"] == 40
+    assert report["kills"] == 5
 
 
 @pytest.mark.soak

@@ -1,7 +1,6 @@
 """What becomes of experiments when the processes that train them die: the same as if they had not."""
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -98,23 +97,3 @@ def test_training_that_hangs_loses_its_job_and_its_worker_is_replaced(stack: Sta
         assert has_ended(child)
     (crash,) = crashes(assert_told_once(service, experiment))
     assert "no sign of life" in crash
-
-
-def test_kills_at_random_lose_nothing_and_repeat_nothing(stack: Stack, data: Path) -> None:
-    spec = {**POLYNOMIAL, "epochs": 1000}
-    with serving(data, stack=stack, slots=2, settings=OFTEN) as service:
-        experiments = [service.submit({**spec, "seed": number % 3}) for number in range(6)]
-        victims: list[Callable[[], object]] = [
-            lambda: service.child(1).kill(),
-            lambda: service.slot(2).kill(),
-            lambda: service.child(2).kill(),
-        ]
-        for number, kill in enumerate(victims):
-            service.wait_for_end(experiments[number])
-            kill()
-        runs = [service.wait_for_end(experiment, 90) for experiment in experiments]
-        assert [run["status"] for run in runs] == ["succeeded"] * len(runs)
-        weights = [service.weights(run) for run in runs]
-    assert all(weights[number] == weights[number % 3] for number in range(len(weights)))
-    for experiment in experiments:
-        assert_told_once(service, experiment)
