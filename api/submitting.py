@@ -113,7 +113,7 @@ class Submitting:
         seconds = self.settings.worker_seen_seconds
         with self.database.read() as session:
             live = count_live(session, queue_of(submission), seconds)
-            smallest = smallest_card(session, seconds)
+            smallest = smallest_card(session, seconds) if submission.device == "gpu" else None
         return live, Plan.of(submission, live, self.settings.max_queued_runs, smallest)
 
     def _look(self, experiment_id: UUID) -> Experiment:

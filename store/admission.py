@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
 from store.errors import QueueFull
@@ -10,6 +10,11 @@ from store.status import Status
 from store.tables import Experiment
 
 _LOCK: Final = 0x65706F63  # nothing else in the database locks by two numbers of which this is the first
+
+# Built once: that takes as long as executing it.
+_WAITING: Final = select(func.coalesce(func.sum(Experiment.queued), 0)).where(
+    Experiment.owner == bindparam("owner"), Experiment.status.in_([Status.QUEUED, Status.RUNNING])
+)
 
 
 def require_room(session: Session, owner: str, runs: int, most: int) -> None:
@@ -19,8 +24,6 @@ def require_room(session: Session, owner: str, runs: int, most: int) -> None:
     """
     if session.get_bind().dialect.name == "postgresql":
         session.execute(select(func.pg_advisory_xact_lock(_LOCK, func.hashtext(owner))))
-    unfinished = Experiment.status.in_([Status.QUEUED, Status.RUNNING])
-    total = select(func.coalesce(func.sum(Experiment.queued), 0)).where(Experiment.owner == owner, unfinished)
-    waiting = session.execute(total).scalar_one()
+    waiting = session.execute(_WAITING, {"owner": owner}).scalar_one()
     if waiting + runs > most:
         raise QueueFull(f"{waiting} runs of yours are waiting, of {most} at most; these would be {runs} more.")

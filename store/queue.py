@@ -7,7 +7,7 @@ from statistics import fmean
 from uuid import UUID
 
 import numpy as np
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
 from store import jobs, workers
@@ -19,6 +19,33 @@ from store.tables import Job, Run
 
 MEASURED_JOBS = 20
 SHORTEST_SECONDS = 0.001
+
+# Built once: that takes as long as executing it.
+_RUNNING = (
+    select(
+        Job.worker,
+        Job.claims,
+        (database_now() - Job.started_at).label("seconds"),
+        func.max(Run.epochs_done).label("epochs_done"),
+        func.max(Run.epochs).label("epochs"),
+    )
+    .join(Run, Run.job_id == Job.id)
+    .where(Job.status == Status.RUNNING, Run.status == Status.RUNNING)
+    .group_by(Job.id, Job.worker, Job.claims, Job.started_at)
+)
+"""Of each running job: its worker, claims, the seconds since it started, and the epochs of its stack."""
+_TOOK = (
+    select(Job.finished_at - Job.started_at)
+    .where(
+        Job.queue == bindparam("queue"),
+        Job.finished_at.is_not(None),
+        Job.status == Status.SUCCEEDED,
+        Job.claims == 1,
+    )
+    .order_by(Job.finished_at.desc())
+    .limit(MEASURED_JOBS)
+)
+"""How long the last jobs of a queue took that were not interrupted: what was, has the waiting in its time."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +93,9 @@ def place(session: Session, experiment_id: UUID, *, worker_seconds: float = 15) 
 
 def _eta(session: Session, queue: str, position: int, live: set[str], idle: int) -> float | None:
     """Return when the job at this position starts, were all that go before it to take what is usual."""
-    running = [job for job in _running(session) if job.worker in live]
+    if not live:
+        return None
+    running = [job for job in session.execute(_RUNNING) if job.worker in live]
     usual = _usual_seconds(session, queue, running)
     if usual is None or not (idle or running):
         return None
@@ -74,27 +103,9 @@ def _eta(session: Session, queue: str, position: int, live: set[str], idle: int)
     return round(_turn(left, max(usual, SHORTEST_SECONDS), position), 1)
 
 
-def _running(session: Session) -> Sequence[AnyRow]:
-    """Return of each running job: its worker, claims, the seconds since it started, and the epochs of its stack."""
-    seconds = (database_now() - Job.started_at).label("seconds")
-    epochs = (func.max(Run.epochs_done).label("epochs_done"), func.max(Run.epochs).label("epochs"))
-    query = select(Job.worker, Job.claims, seconds, *epochs).join(Run, Run.job_id == Job.id)
-    query = query.where(Job.status == Status.RUNNING, Run.status == Status.RUNNING)
-    return session.execute(query.group_by(Job.id, Job.worker, Job.claims, Job.started_at)).all()
-
-
 def _usual_seconds(session: Session, queue: str, running: Sequence[AnyRow]) -> float | None:
-    """Return how long the last jobs of the queue took; before any has ended, how long those will take that run.
-
-    What was interrupted is no measure: its time includes the waiting in between.
-    """
-    query = (
-        select(Job.finished_at - Job.started_at)
-        .where(Job.queue == queue, Job.finished_at.is_not(None), Job.status == Status.SUCCEEDED, Job.claims == 1)
-        .order_by(Job.finished_at.desc())
-        .limit(MEASURED_JOBS)
-    )
-    took = [seconds for seconds in session.scalars(query) if seconds is not None]
+    """Return how long the last jobs of the queue took; before any has ended, how long those will take that run."""
+    took = [seconds for seconds in session.scalars(_TOOK, {"queue": queue}) if seconds is not None]
     took = took or [_seconds(job) for job in running if _tells(job)]
     return fmean(took) if took else None
 

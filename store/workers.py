@@ -10,7 +10,11 @@ from store.clock import database_now, read_clock
 from store.statements import change, fresh
 from store.tables import Worker
 
-_LIVE = select(Worker.name, Worker.queues).where(Worker.heartbeat_at >= database_now() - bindparam("within_seconds"))
+# Built once: that takes as long as executing it.
+_IS_LIVE = Worker.heartbeat_at >= database_now() - bindparam("within_seconds")
+_LIVE = select(Worker).where(_IS_LIVE).order_by(Worker.name)
+_LIVE_QUEUES = select(Worker.name, Worker.queues).where(_IS_LIVE)
+_SMALLEST_CARD = select(func.min(Worker.card_memory)).where(_IS_LIVE)
 
 
 def heartbeat(
@@ -44,13 +48,12 @@ def heartbeat(
 
 def live(session: Session, within_seconds: float) -> list[Worker]:
     """Return the workers heard of in the last so many seconds, by name."""
-    recent = Worker.heartbeat_at >= database_now() - within_seconds
-    return fresh(session, select(Worker).where(recent).order_by(Worker.name))
+    return fresh(session, _LIVE, {"within_seconds": within_seconds})
 
 
 def live_names(session: Session, queue: str, within_seconds: float) -> set[str]:
     """Return the names of the workers, heard of in the last so many seconds, that take jobs from the queue."""
-    found = session.execute(_LIVE, {"within_seconds": within_seconds})
+    found = session.execute(_LIVE_QUEUES, {"within_seconds": within_seconds})
     return {name for name, queues in found if queue in queues}
 
 
@@ -61,8 +64,7 @@ def count_live(session: Session, queue: str, within_seconds: float) -> int:
 
 def smallest_card(session: Session, within_seconds: float) -> int | None:
     """Return the bytes of the smallest card that a live worker trains on; None where none has a card."""
-    recent = Worker.heartbeat_at >= database_now() - within_seconds
-    return session.scalar(select(func.min(Worker.card_memory)).where(recent))
+    return session.scalar(_SMALLEST_CARD, {"within_seconds": within_seconds})
 
 
 def forget(session: Session, name: str) -> None:
