@@ -131,7 +131,9 @@ def test_files_that_fail_their_sums_never_reach_the_data_folder(tmp_path: Path, 
     assert listing(tmp_path / "data") == {"FashionMNIST/.lock"}
 
 
-@pytest.mark.parametrize("content", [b"no gzip at all", gzip.compress(b"x" * 10_000)[:20]])
+@pytest.mark.parametrize(
+    "content", [b"no gzip at all", gzip.compress(b"x" * 10_000)[:20]], ids=["no gzip", "cut short"]
+)
 def test_a_broken_gzip_file_is_damage(tmp_path: Path, debian: Path, content: bytes) -> None:
     gzipped_sample(debian)
     (debian / "train-labels-idx1-ubyte.gz").write_bytes(content)
