@@ -7,29 +7,23 @@ from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import Depends, Header, Request, Response
-from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
 from api.dependencies import DatabaseOf, PollerOf, PublisherOf, SettingsOf, Submitter
+from api.experiments import answered, shown
 from api.poller import Poller
 from api.request_ids import request_id
-from api.schemas import common
-from api.schemas.experiments import Experiment, ExperimentRequest, Validation, full
+from api.schemas.experiments import Experiment, ExperimentRequest, Validation
 from api.settings import ApiSettings
 from api.submissions import Plan, queue_of
 from api.version import VERSION
 from store import experiments, idempotency
 from store.admission import require_room
-from store.clock import read_clock
 from store.engine import Database
-from store.queue import place
 from store.status import FINAL
-from store.tables import Experiment as Row
 from store.workers import count_live, smallest_card
 from worker.broker import Publisher
 
-POLL_SECONDS: Final = "1"
-"""When to look again, for clients that do."""
 LONGEST_WAIT: Final = 30
 _wait = re.compile(r"(?:^|,)\s*wait\s*=\s*\"?([0-9]{1,9})", re.IGNORECASE)
 
@@ -91,7 +85,7 @@ class Submitting:
         with self.database.write() as session:
             known = idempotency.take(session, self.owner, self.key, posted) if self.key else None
             if known is not None:
-                return self._full(session, experiments.get(session, known))
+                return shown(session, experiments.get(session, known), self.settings)
             require_room(session, self.owner, len(plan.specs), self.settings.max_queued_runs)
             made = experiments.create(
                 session,
@@ -104,7 +98,7 @@ class Submitting:
             )
             if self.key:
                 idempotency.keep(session, self.owner, self.key, made.id)
-            answer = self._full(session, made)
+            answer = shown(session, made, self.settings)
         self.publisher.publish_for(queue, len(plan.stacks), live)
         return answer
 
@@ -118,18 +112,7 @@ class Submitting:
 
     def _look(self, experiment_id: UUID) -> Experiment:
         with self.database.read() as session:
-            return self._full(session, experiments.get(session, experiment_id))
-
-    def _full(self, session: Session, row: Row) -> Experiment:
-        waiting = place(session, row.id, worker_seconds=self.settings.worker_seen_seconds) if row.queued else None
-        return full(row, read_clock(session), waiting)
-
-
-def answered(experiment: Experiment, status: int, headers: Mapping[str, str] | None = None) -> Response:
-    """An experiment that was made or changed, with where to follow it."""
-    again = {"Retry-After": POLL_SECONDS} if status == 202 else {}
-    said = {"Location": experiment.links.self, **again, **(headers or {})}
-    return Response(common.dump(experiment), status, said, "application/json")
+            return shown(session, experiments.get(session, experiment_id), self.settings)
 
 
 async def _submitting(

@@ -9,11 +9,12 @@ from starlette.concurrency import run_in_threadpool
 from api import examples, pages
 from api import problem_kinds as kinds
 from api.dependencies import DatabaseOf, Owner, Posted, PublisherOf, SettingsOf
+from api.experiments import answered, shown
 from api.negotiation import conditional, etag_of
 from api.responses import NOT_MODIFIED, Responses, problems
 from api.schemas import common, experiments, runs
 from api.strict_json import StrictRoute
-from api.submitting import SubmittingOf, answered
+from api.submitting import SubmittingOf
 from store import deleting, retrying
 from store import experiments as stored
 from store import runs as stored_runs
@@ -94,9 +95,7 @@ def get_experiment(
 ) -> Response:
     """Look at an experiment: what was asked for, how far it is, and while it waits, why."""
     with database.read() as session:
-        found = stored.get(session, experiment_id, owner)
-        waiting = place(session, experiment_id, worker_seconds=settings.worker_seen_seconds) if found.queued else None
-        answer = common.dump(experiments.full(found, read_clock(session), waiting))
+        answer = common.dump(shown(session, stored.get(session, experiment_id, owner), settings))
     return conditional(request, etag_of(answer), lambda: answer, "application/json")
 
 
@@ -138,8 +137,7 @@ def update_experiment(
     with database.write() as session:
         found, _ = stored.lock(session, experiment_id, owner)
         found = stored.annotate(session, experiment_id, **changes.applied_to(found.tags))
-        waiting = place(session, experiment_id, worker_seconds=settings.worker_seen_seconds) if found.queued else None
-        answer = common.dump(experiments.full(found, read_clock(session), waiting))
+        answer = common.dump(shown(session, found, settings))
     return Response(answer, headers={"ETag": etag_of(answer)}, media_type="application/json")
 
 
@@ -159,11 +157,10 @@ def delete_experiment(experiment_id: UUID, database: DatabaseOf, owner: Owner) -
     response_model=experiments.Experiment,
     responses=problems(404, 409),
 )
-def cancel_experiment(experiment_id: UUID, database: DatabaseOf, owner: Owner) -> Response:
+def cancel_experiment(experiment_id: UUID, database: DatabaseOf, settings: SettingsOf, owner: Owner) -> Response:
     """Cancel what has not finished: waiting runs at once, training ones within seconds. What was trained is kept."""
     with database.write() as session:
-        found = stored.cancel(session, experiment_id, owner)
-        answer = experiments.full(found, read_clock(session), place(session, experiment_id))
+        answer = shown(session, stored.cancel(session, experiment_id, owner), settings)
     return answered(answer, 202)
 
 
