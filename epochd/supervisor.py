@@ -140,9 +140,10 @@ def _pipe() -> Iterator[int]:
 
 def _equipment(options: Options, settings: WorkerSettings) -> list[Card | None]:
     """Return what each slot trains on: the first ones on the cards there are, the others on the CPU (None)."""
-    found = [] if settings.device == "cpu" else cards.find()
-    if settings.device == "gpu" and not found:
-        raise CannotServe("EPOCHD_DEVICE is gpu, but torch finds no card here that it can use.")
+    try:
+        found = cards.for_device(settings.device)
+    except cards.NoCard as problem:
+        raise CannotServe(str(problem)) from problem
     per_card = settings.slots_per_card
     on_cards = [card.shared_by(per_card) for card in found for _ in range(per_card)]
     return [*on_cards, *[None] * (options.slots - len(on_cards))]

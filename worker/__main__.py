@@ -47,13 +47,9 @@ def main() -> int:
 
 def equipped(settings: WorkerSettings) -> WorkerSettings:
     """Return the settings with the card to train on, which is looked for if none is named; raises NoCard."""
-    if settings.device == "cpu":
-        return settings.model_copy(update={"card": None})
-    if settings.card is not None:
+    if settings.device != "cpu" and settings.card is not None:
         return settings
-    found = cards.find()
-    if settings.device == "gpu" and not found:
-        raise cards.NoCard("EPOCHD_DEVICE is gpu, but torch finds no card here that it can use.")
+    found = cards.for_device(settings.device)
     return settings.model_copy(update={"card": found[0] if found else None})
 
 

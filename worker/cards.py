@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
@@ -45,6 +46,14 @@ class NoCard(Exception):
 
 
 _cards = TypeAdapter(list[Card])
+
+
+def for_device(device: Literal["auto", "cpu", "gpu"]) -> list[Card]:
+    """Return the cards to train on when EPOCHD_DEVICE is this; raises NoCard when there have to be some."""
+    found = [] if device == "cpu" else find()
+    if device == "gpu" and not found:
+        raise NoCard("EPOCHD_DEVICE is gpu, but torch finds no card here that it can use.")
+    return found
 
 
 def find() -> list[Card]:
