@@ -10,8 +10,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from api.middleware import at_start
 from store import statistics
 from store.clock import read_clock
 from store.engine import Database
@@ -59,19 +60,14 @@ class Measured:
         started, has_begun = time.perf_counter(), False
 
         def count(status: int) -> None:
+            nonlocal has_begun
+            has_begun = True
             metrics: Metrics = scope["state"]["metrics"]
             route = getattr(scope.get("route"), "path", UNKNOWN)
             metrics.answered(scope["method"], route, status, time.perf_counter() - started)
 
-        async def send_measured(message: Message) -> None:
-            nonlocal has_begun
-            if message["type"] == "http.response.start":
-                has_begun = True
-                count(message["status"])
-            await send(message)
-
         try:
-            await self.app(scope, receive, send_measured)
+            await self.app(scope, receive, at_start(send, lambda message: count(message["status"])))
         except Exception:
             if not has_begun:
                 count(500)

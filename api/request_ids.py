@@ -11,6 +11,7 @@ import uuid
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.middleware import at_start
 from worker.logs import log_context
 
 HEADER = "X-Request-ID"
@@ -47,15 +48,13 @@ class RequestIds:
     async def _answer(self, scope: Scope, receive: Receive, send: Send, known_as: str) -> None:
         started, status = time.perf_counter(), 500
 
-        async def send_with_id(message: Message) -> None:
+        def name(message: Message) -> None:
             nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                MutableHeaders(scope=message)[HEADER] = known_as
-            await send(message)
+            status = message["status"]
+            MutableHeaders(scope=message)[HEADER] = known_as
 
         try:
-            await self.app(scope, receive, send_with_id)
+            await self.app(scope, receive, at_start(send, name))
         finally:
             _log(scope, status, 1000 * (time.perf_counter() - started))
 

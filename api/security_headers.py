@@ -5,6 +5,8 @@ from typing import Final
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.middleware import at_start
+
 HEADERS: Final = {  # answers load nothing: pages and drawings bring their own styles and images
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -27,13 +29,15 @@ class SecurityHeaders:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: D102  ASGI
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                if scope["path"] == "/docs":
-                    headers.setdefault("Content-Security-Policy", DOCS_POLICY)
-                for name, value in HEADERS.items():
-                    headers.setdefault(name, value)
-            await send(message)
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
 
-        await self.app(scope, receive, send_with_headers if scope["type"] == "http" else send)
+        def complete(message: Message) -> None:
+            headers = MutableHeaders(scope=message)
+            if scope["path"] == "/docs":
+                headers.setdefault("Content-Security-Policy", DOCS_POLICY)
+            for name, value in HEADERS.items():
+                headers.setdefault(name, value)
+
+        await self.app(scope, receive, at_start(send, complete))
