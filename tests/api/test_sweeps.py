@@ -1,5 +1,6 @@
 """Submitting sweeps: what a grid, seeds and folds stand for, and how their runs are followed."""
 
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -9,7 +10,9 @@ from api.settings import ApiSettings
 from mlcore.expansion import expand
 from mlcore.spec import ExperimentSpec
 from store import jobs
-from tests.api.service import Service, problem
+from store.engine import Database, make_engine
+from store.startup import prepare
+from tests.api.service import Service, client_of, problem
 from tests.waiting import wait_until
 
 SWEEP: dict[str, Any] = {
@@ -90,20 +93,26 @@ def test_more_workers_need_less_time_down_to_the_longest_job(service: Service) -
     assert alone / 4 <= estimate() < alone
 
 
-def test_no_more_hints_than_workers_are_published(service: Service, settings: ApiSettings) -> None:
-    def hints() -> int:
-        return len(list(settings.broker_folder.iterdir()))
+def test_no_more_hints_than_workers_are_published(tmp_path: Path) -> None:
+    settings = ApiSettings(data=tmp_path, database_url=None, broker_url=None)
+    prepare(settings)
+    database = Database(make_engine(settings.url))
 
-    service.heartbeat("cpu", name="slot-1")
-    service.heartbeat("cpu", "gpu", name="slot-2")
-    service.submit(device="gpu")
-    wait_until(lambda: hints() >= 1, what="the hint for one job")
-    before = hints()
-    service.submit({"variant": "mlp"}, grid={"hidden": [[1], [2], [3]]})
-    wait_until(lambda: hints() >= before + 2, what="a hint per worker")
-    service.submit()
-    wait_until(lambda: hints() >= before + 3, what="the hint after those")
-    assert hints() == before + 3
+    def hints() -> int:
+        return len(list(settings.broker_folder.glob("*")))
+
+    with client_of(settings) as client:
+        service = Service(client, database)
+        service.heartbeat("cpu", name="slot-1")
+        service.heartbeat("cpu", "gpu", name="slot-2")
+        service.submit(device="gpu")
+        wait_until(lambda: hints() == 1, what="the hint for one job")
+        service.submit({"variant": "mlp"}, grid={"hidden": [[1], [2], [3]]})
+        wait_until(lambda: hints() >= 3, what="a hint per worker")
+        service.submit()
+        wait_until(lambda: hints() >= 4, what="the hint after those")
+        assert hints() == 4
+    database.dispose()
 
 
 @pytest.mark.parametrize(

@@ -59,29 +59,13 @@ class Killer:
     def _victims(self, kill: Kill) -> list[psutil.Process]:
         match kill.target:
             case "slot":
-                return self._slot(kill.slot, with_parent=True)
+                return self._service.slot_processes(kill.slot)
             case "child":
-                return self._slot(kill.slot, with_parent=False)
+                return self._service.slot_processes(kill.slot)[1:]
             case "api":
-                return self._running("epochd.serve")
+                return self._service.running("epochd.serve")
             case _:
-                return self._running("worker.janitor")
-
-    def _slot(self, number: int, *, with_parent: bool) -> list[psutil.Process]:
-        """The processes of a slot, once it has a child; the parent first, which watches it."""
-        for parent in self._service.supervisor.children():
-            with contextlib.suppress(psutil.NoSuchProcess):
-                if parent.environ().get("EPOCHD_SLOT") == f"slot-{number}" and (children := parent.children()):
-                    return [parent, *children] if with_parent else children
-        return []
-
-    def _running(self, module: str) -> list[psutil.Process]:
-        found = []
-        for process in self._service.supervisor.children():
-            with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
-                if module in process.cmdline():
-                    found.append(process)
-        return found
+                return self._service.running("worker.janitor")
 
     def _trains(self, slot: int) -> bool:
         with self._database.read() as session:

@@ -83,13 +83,19 @@ class Service:
         """The training process of a slot."""
         return wait_until(lambda: next(iter(_children(self.slot(number))), None), 10, f"slot {number} has a child")
 
+    def slot_processes(self, number: int) -> list[psutil.Process]:
+        """The parent of a slot and its children, if all are there now; else nothing."""
+        parent = self._slot(f"slot-{number}")
+        children = _children(parent) if parent else []
+        return [parent, *children] if parent and children else []
+
     def api(self) -> psutil.Process:
         """The process that answers requests."""
-        return wait_until(self._api, 10, "the API runs")
+        return wait_until(lambda: next(iter(self.running("epochd.serve")), None), 10, "the API runs")
 
-    def _api(self) -> psutil.Process | None:
-        processes = [process for process in self.supervisor.children() if "epochd.serve" in _command(process)]
-        return processes[0] if processes else None
+    def running(self, module: str) -> list[psutil.Process]:
+        """The processes that run this module now."""
+        return [process for process in self.supervisor.children() if module in _command(process)]
 
     def _slot(self, name: str) -> psutil.Process | None:
         parents = [process for process in self.supervisor.children() if _setting(process, "EPOCHD_SLOT") == name]

@@ -29,11 +29,13 @@ def test_one_request_id_leads_through_the_logs_of_api_and_worker(service: Servic
     headers = {"X-Request-ID": "lesson-4.4", "Prefer": "wait=30", "Idempotency-Key": "lesson"}
     answer = service.http.post("/v1/experiments", json={"spec": QUICK}, headers=headers, timeout=40)
     assert (answer.status_code, answer.headers["x-request-id"]) == (201, "lesson-4.4")
-    lines = [line for line in service.log().splitlines() if line.endswith("request_id=lesson-4.4")]
-    assert any("api: POST /v1/experiments 201" in line for line in lines)
+
+    def is_said(what: str, end: str) -> bool:
+        return any(what in line and line.endswith(end) for line in service.log().splitlines())
+
+    wait_until(lambda: is_said("api: POST /v1/experiments 201", "request_id=lesson-4.4"), 10, "the API's line")
     of_worker = f"request_id=lesson-4.4 experiment_id={answer.json()['id']}"
-    trained = [line for line in service.log().splitlines() if line.endswith(of_worker)]
-    assert any("slot-1: job" in line and "is done" in line for line in trained)
+    wait_until(lambda: is_said("is done", of_worker), 10, "the worker's line")
 
 
 def test_a_deleted_experiment_is_removed_from_the_database(service: Service) -> None:
