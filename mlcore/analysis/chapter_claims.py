@@ -82,7 +82,7 @@ def _of_images() -> Iterator[Claim]:
     )
 
 
-def _of_polynomials() -> Iterator[Claim]:
+def _of_recovery() -> Iterator[Claim]:
     yield Claim(
         "degree-3-recovers",
         "4.4",
@@ -99,6 +99,9 @@ def _of_polynomials() -> Iterator[Claim]:
         why="Where it is not so, training has not converged: features x²/2! and x³/3! of points from N(0, 1) vary "
         "little in some data sets, and gradient descent is slow along them. With 1,500 epochs it gets there.",
     )
+
+
+def _of_fitting() -> Iterator[Claim]:
     yield Claim(
         "degree-1-underfits",
         "4.4",
@@ -140,6 +143,9 @@ def _of_polynomials() -> Iterator[Claim]:
         "more than a quarter.",
         _generalisation("five-points", OVERFITTED, degree=19),
     )
+
+
+def _of_folds() -> Iterator[Claim]:
     yield Claim(
         "k-fold",
         "4.4",
@@ -242,7 +248,7 @@ def _of_dropout() -> Iterator[Claim]:
 
 CLAIMS: Final[dict[str, Claim]] = {
     claim.name: claim
-    for claims in (_of_images(), _of_polynomials(), _of_weight_decay(), _of_dropout())
+    for claims in (_of_images(), _of_recovery(), _of_fitting(), _of_folds(), _of_weight_decay(), _of_dropout())
     for claim in claims
 }
 """By name, in the order of the chapter."""
