@@ -23,6 +23,7 @@ from api.routes import (
     queue,
     results,
     runs,
+    session,
     system,
     variants,
 )
@@ -82,6 +83,7 @@ def create_app(settings: ApiSettings | None = None, is_stopping: Callable[[], bo
         variants,
         concepts,
         queue,
+        session,
         system,
     ):
         app.include_router(module.router)

@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api import problem_kinds as kinds
-from api import problems
+from api import problems, sessions
 from api.problems import Problem
 from store import keys
 from store.engine import Database
@@ -27,8 +27,10 @@ from store.engine import Database
 PROTECTED: Final = "/v1/"
 CHALLENGE: Final = 'Bearer realm="epochd"'
 READING_METHODS: Final = ("GET", "HEAD", "OPTIONS")
-READING_POSTS: Final = ("/v1/compare", "/predictions")
-"""Ends of paths whose POST changes nothing: what is asked is too long for an address."""
+READING_POSTS: Final = ("/v1/compare", "/predictions", sessions.PATH)
+"""Ends of paths whose POST changes nothing that is stored: what is asked is too long for an address, or a secret."""
+SIGN_OUT: Final = ("DELETE", sessions.PATH)
+"""Open to whoever has a cookie that is good for nothing."""
 REMEMBERED_SECONDS: Final = 2.0
 """How long a key is taken as the database knew it: a revoked one is refused so late at most."""
 MOST_REMEMBERED: Final = 4096
@@ -46,6 +48,11 @@ class Caller:
         """Whose things are there for this caller; None: everybody's."""
         return None if "admin" in self.scopes else self.owner
 
+    @property
+    def is_anybody(self) -> bool:
+        """Whether this is who is here while there are no keys."""
+        return self is ANYBODY_HERE
+
 
 ANYBODY_HERE: Final = Caller(keys.LOCAL, frozenset({"read", "write"}))
 """Whoever is on this machine, while there are no keys."""
@@ -59,7 +66,7 @@ class Callers:
         self._remembered: dict[tuple[bool, bytes], tuple[float, Caller]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: D102  ASGI
-        if scope["type"] != "http" or not scope["path"].startswith(PROTECTED):
+        if not _is_guarded(scope):
             await self.app(scope, receive, send)
             return
         try:
@@ -86,7 +93,12 @@ class Callers:
             if _is_on_loopback(scope) and not keys.are_asked_for(session):
                 caller, unnoted = ANYBODY_HERE, None
             else:
-                key = keys.find(session, _key_of(scope))
+                sent = key_of(scope)
+                if sent is None:
+                    raise _unauthorized(
+                        "This service asks for a key: send the header Authorization: Bearer … with yours."
+                    )
+                key = keys.find(session, sent)
                 if key is None:
                     raise _unauthorized("There is no such key, or it was revoked.", 'error="invalid_token"')
                 caller = Caller(key.owner, frozenset(key.scopes))
@@ -97,10 +109,15 @@ class Callers:
         return caller, unnoted
 
 
+def _is_guarded(scope: Scope) -> bool:
+    return (
+        scope["type"] == "http" and scope["path"].startswith(PROTECTED) and (scope["method"], scope["path"]) != SIGN_OUT
+    )
+
+
 def _credentials(scope: Scope) -> tuple[bool, bytes]:
     """What decides who calls; keys themselves are not kept in memory."""
-    sent = Headers(scope=scope).get("authorization", "")
-    return _is_on_loopback(scope), hashlib.sha256(sent.encode("latin-1")).digest()
+    return _is_on_loopback(scope), hashlib.sha256((key_of(scope) or "").encode()).digest()
 
 
 def _is_on_loopback(scope: Scope) -> bool:
@@ -112,11 +129,14 @@ def _is_on_loopback(scope: Scope) -> bool:
         return False
 
 
-def _key_of(scope: Scope) -> str:
+def key_of(scope: Scope) -> str | None:
+    """The key that a request brings: in its header, or else in the cookie of a browser that signed in."""
+    return _key_in_header(scope) or sessions.key_in(scope)
+
+
+def _key_in_header(scope: Scope) -> str:
     scheme, _, key = Headers(scope=scope).get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not key.strip():
-        raise _unauthorized("This service asks for a key: send the header Authorization: Bearer … with yours.")
-    return key.strip()
+    return key.strip() if scheme.lower() == "bearer" else ""
 
 
 def _refuse_key_in_address(scope: Scope) -> None:
@@ -134,15 +154,20 @@ def _require_scope(caller: Caller, scope: Scope) -> None:
         detail = f"This key is good for {' and '.join(sorted(caller.scopes))}; this takes one for {needed}."
         headers = {"WWW-Authenticate": f'{CHALLENGE}, error="insufficient_scope", scope="{needed}"'}
         raise Problem(kinds.forbidden, detail, headers=headers)
-    if not reads and caller is ANYBODY_HERE and _is_of_another_site(scope):
-        raise Problem(kinds.cross_site, kinds.cross_site.detail)
+    if not reads and not _key_in_header(scope):
+        _refuse_other_sites(caller, scope)
 
 
-def _is_of_another_site(scope: Scope) -> bool:
-    """Whether a browser sends this for a page from elsewhere; no page can keep it from naming the origin."""
+def _refuse_other_sites(caller: Caller, scope: Scope) -> None:
+    """Refuse what a browser sends for a page from elsewhere: no page can keep it from naming the origin.
+
+    Who needs no key may be a program, which names none.
+    """
     headers = Headers(scope=scope)
     origin = headers.get("origin")
-    return origin is not None and origin.partition("://")[2] != headers.get("host")
+    names_none = origin is None and caller.is_anybody
+    if not names_none and (origin or "").partition("://")[2] != headers.get("host"):
+        raise Problem(kinds.cross_site, kinds.cross_site.detail)
 
 
 def _note_use(database: Database, key_id: UUID) -> None:

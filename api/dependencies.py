@@ -58,6 +58,7 @@ async def _posted(request: Request) -> dict[str, Any]:
     return cast("dict[str, Any]", await request.json()) if await request.body() else {}
 
 
+CallerOf = Annotated[Caller, Depends(_caller)]
 DatabaseOf = Annotated[Database, Depends(_database)]
 PublisherOf = Annotated[Publisher, Depends(_publisher)]
 PollerOf = Annotated[Poller, Depends(_poller)]

@@ -51,10 +51,11 @@ cross_site = Kind(
     "cross-site",
     403,
     "Not from a page of another site",
-    "A browser sent this for a page that this service did not serve. While there are no keys, whoever is on this "
-    "machine may do everything, and a page that somebody reads there must not. Other programs are not meant: they send "
-    "no Origin header. With keys (`epochd keys create`) this does not arise.",
-    "This was sent for a page of another site; without a key only this service's own pages may change anything.",
+    "A browser sent this for a page that this service did not serve. Where a browser needs no key, or sends one by "
+    "itself in the cookie of `/v1/session`, a page of another site could change things behind its reader's back. So "
+    "only the service's own pages may: the `Origin` header has to name this host. Programs send their key in the "
+    "header `Authorization: Bearer …` instead; then this does not arise.",
+    "This was not sent for a page of this service; without a key in the header only its own pages may change anything.",
 )
 not_found = Kind(
     "not-found",
