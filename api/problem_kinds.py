@@ -172,7 +172,8 @@ not_ready = Kind(
     "not-ready",
     503,
     "Not ready",
-    "The service is up but lacks something it needs: the database, its current schema, or a live worker.",
+    "The service is up but lacks something it needs: the database, its current schema, a live worker, or the "
+    "broker. Without the broker it still takes experiments, and trains them once it is back.",
     "The database is not at this version's schema; its migrations have to be run.",
     {"Retry-After": "5"},
 )

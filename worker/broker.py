@@ -92,6 +92,16 @@ class Publisher:
         for _ in range(min(jobs, max(workers, 1))):
             self.publish(queue_name)
 
+    def is_broker_there(self) -> bool:
+        """Return whether the broker answers; one that is frozen takes some seconds to say no."""
+        try:
+            with self._app.connection_for_write() as connection:
+                connection.connect()
+        except Exception as problem:  # whatever a broker raises
+            logger.warning("the broker does not answer: %s", problem)
+            return False
+        return True
+
     def close(self) -> None:
         """Publish what waits, for at most some seconds, and end the thread."""
         self._closed.set()

@@ -3,6 +3,7 @@
 import html
 import platform
 import re
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import APIRouter, Response
@@ -11,7 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy.exc import OperationalError
 
 from api import problem_kinds as kinds
-from api.dependencies import DatabaseOf, MetricsOf, SettingsOf
+from api.dependencies import DatabaseOf, MetricsOf, PublisherOf, SettingsOf
 from api.problem_kinds import Kind
 from api.problems import Problem
 from api.responses import problems
@@ -39,9 +40,11 @@ def get_health() -> system.Health:
 
 
 @router.get("/readyz", responses=problems(kinds.not_ready))
-def get_readiness(database: DatabaseOf, settings: SettingsOf) -> system.Readiness:
+def get_readiness(database: DatabaseOf, publisher: PublisherOf, settings: SettingsOf) -> system.Readiness:
     """Whether experiments are taken and trained; a 503 names what is missing."""
     missing, live = _missing(database, settings.worker_seen_seconds)
+    if not publisher.is_broker_there():
+        missing.append("the broker, which does not answer")
     if missing:
         raise Problem(kinds.not_ready, f"Missing: {'; '.join(missing)}.")
     return system.Readiness(workers=live)
@@ -106,6 +109,7 @@ def _page(title: str, body: str) -> HTMLResponse:
     return HTMLResponse(_PAGE.format(title=html.escape(title), body=body))
 
 
+@cache
 def _torch() -> str:
     try:
         return version("torch")

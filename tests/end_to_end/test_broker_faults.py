@@ -50,11 +50,18 @@ def submit_quickly(service: Service) -> str:
     return experiment
 
 
+def assert_the_broker_is_missing(service: Service) -> None:
+    answer = service.http.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json()["detail"] == "Missing: the broker, which does not answer."
+
+
 def assert_trained(service: Service, *ids: str) -> None:
     for experiment in ids:
         run = service.wait_for_end(experiment)
         assert (run["status"], run["claims"]) == ("succeeded", 1)
         assert_told_once(service, experiment)
+    assert service.get("/readyz")["status"] == "ready"
 
 
 def test_redis_killed_and_restarted_empty_loses_no_queued_run(on_redis: Service, mortal_redis: Server) -> None:
@@ -78,6 +85,7 @@ def test_flushall_loses_no_queued_run(on_redis: Service, mortal_redis: Server) -
 def test_redis_down_at_submit_holds_nobody_up(on_redis: Service, mortal_redis: Server) -> None:
     mortal_redis.kill()
     submitted = [submit_quickly(on_redis) for _ in range(5)]
+    assert_the_broker_is_missing(on_redis)
     mortal_redis.start()
     assert_trained(on_redis, *submitted)
 
@@ -86,6 +94,7 @@ def test_redis_frozen_at_submit_holds_nobody_up(on_redis: Service, mortal_redis:
     mortal_redis.freeze()
     try:
         submitted = [submit_quickly(on_redis) for _ in range(5)]
+        assert_the_broker_is_missing(on_redis)
     finally:
         mortal_redis.thaw()
     assert_trained(on_redis, *submitted)
