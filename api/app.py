@@ -31,6 +31,7 @@ from api.security_headers import SecurityHeaders
 from api.settings import ApiSettings
 from api.trusted_hosts import TrustedHosts
 from api.version import VERSION
+from api.writers import Writers
 from store.engine import Database, make_engine
 from worker.broker import Publisher, make_app
 
@@ -50,7 +51,14 @@ def create_app(settings: ApiSettings | None = None, is_stopping: Callable[[], bo
         try:
             async with poller.running():
                 metrics = Metrics(database, lambda: poller.watched)
-                yield State(database=database, publisher=publisher, poller=poller, metrics=metrics, settings=chosen)
+                yield State(
+                    database=database,
+                    publisher=publisher,
+                    poller=poller,
+                    metrics=metrics,
+                    writers=Writers(),
+                    settings=chosen,
+                )
         finally:
             publisher.close()
             database.dispose()

@@ -81,7 +81,7 @@ class Callers:
         scope["state"]["caller"] = caller
         await self.app(scope, receive, send)
         if unnoted is not None:  # only now, when nobody waits for it
-            await run_in_threadpool(_note_use, scope["state"]["database"], unnoted)
+            await scope["state"]["writers"].run(_note_use, scope["state"]["database"], unnoted)
 
     def _recall(self, scope: Scope) -> tuple[Caller, UUID | None] | None:
         until, caller = self._remembered.get(_credentials(scope), (0.0, ANYBODY_HERE))

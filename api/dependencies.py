@@ -8,6 +8,7 @@ from api.callers import Caller
 from api.metrics import Metrics
 from api.poller import Poller
 from api.settings import ApiSettings
+from api.writers import Writers
 from store.engine import Database
 from worker.broker import Publisher
 
@@ -19,6 +20,7 @@ class State(TypedDict):
     publisher: Publisher
     poller: Poller
     metrics: Metrics
+    writers: Writers
     settings: ApiSettings
 
 
@@ -46,6 +48,10 @@ async def _poller(request: Request) -> Poller:
     return cast("Poller", request.state.poller)
 
 
+async def _writers(request: Request) -> Writers:
+    return cast("Writers", request.state.writers)
+
+
 async def _metrics(request: Request) -> Metrics:
     return cast("Metrics", request.state.metrics)
 
@@ -62,6 +68,7 @@ CallerOf = Annotated[Caller, Depends(_caller)]
 DatabaseOf = Annotated[Database, Depends(_database)]
 PublisherOf = Annotated[Publisher, Depends(_publisher)]
 PollerOf = Annotated[Poller, Depends(_poller)]
+WritersOf = Annotated[Writers, Depends(_writers)]
 MetricsOf = Annotated[Metrics, Depends(_metrics)]
 SettingsOf = Annotated[ApiSettings, Depends(_settings)]
 Submitter = Annotated[str, Depends(_submitter)]

@@ -9,7 +9,7 @@ from uuid import UUID
 from fastapi import Depends, Header, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from api.dependencies import DatabaseOf, PollerOf, PublisherOf, SettingsOf, Submitter
+from api.dependencies import DatabaseOf, PollerOf, PublisherOf, SettingsOf, Submitter, WritersOf
 from api.experiments import answered, shown
 from api.poller import Poller
 from api.request_ids import request_id
@@ -17,6 +17,7 @@ from api.schemas.experiments import Experiment, ExperimentRequest, Validation
 from api.settings import ApiSettings
 from api.submissions import Plan, queue_of
 from api.version import VERSION
+from api.writers import Writers
 from store import experiments, idempotency
 from store.admission import require_room
 from store.engine import Database
@@ -60,6 +61,7 @@ class Submitting:
     publisher: Publisher
     settings: ApiSettings
     poller: Poller
+    writers: Writers
     owner: str
     request_id: str
     key: str | None
@@ -72,7 +74,7 @@ class Submitting:
 
     async def submit(self, submission: ExperimentRequest, posted: Mapping[str, Any]) -> Response:
         """Store what was posted, or find what it made before; raises NotExpandable, KeyReused and QueueFull."""
-        made = await run_in_threadpool(self._store, submission, posted)
+        made = await self.writers.run(self._store, submission, posted)
         if self.wait is None:
             return answered(made, 202)
         await self.poller.until_over(made.id, self.wait)
@@ -121,13 +123,14 @@ async def _submitting(
     publisher: PublisherOf,
     settings: SettingsOf,
     poller: PollerOf,
+    writers: WritersOf,
     submitter: Submitter,
     idempotency_key: IdempotencyKey = None,
     prefer: Prefer = None,
 ) -> Submitting:
     wait = wait_seconds(prefer or "")
     return Submitting(
-        database, publisher, settings, poller, submitter, request_id(request.scope), idempotency_key, wait
+        database, publisher, settings, poller, writers, submitter, request_id(request.scope), idempotency_key, wait
     )
 
 

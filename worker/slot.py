@@ -25,6 +25,9 @@ from worker.settings import WorkerSettings
 
 logger = logging.getLogger(__name__)
 
+NICENESS = 10
+"""Of the training: who asks the service something while all cores train is answered first."""
+
 READY = b"ready"
 HANG_LEASES = 3  # so many leases without a job make a child at work one that hangs; waiting for a claim takes less
 CHILD_LOST = 70  # exit status of a slot that lost its child
@@ -76,6 +79,7 @@ class Slot:
             end_with(self._settings.lifeline)
             self._database = Database(make_engine(self._settings.url))
             start = time.perf_counter()
+            os.nice(NICENESS)  # before there are threads, which inherit it
             from worker import execution  # torch comes with it, once and before the first claim
 
             execution.start(self._settings.card)

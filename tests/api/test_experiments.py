@@ -2,9 +2,11 @@
 
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID, uuid4
 
+import httpx2
 import pytest
 from fastapi.testclient import TestClient
 
@@ -13,9 +15,11 @@ from api.settings import ApiSettings
 from mlcore.spec import parse_run_spec
 from store import experiments
 from store.status import Status
+from tests.api.live import serving
 from tests.api.service import Service, client_of
 from tests.waiting import wait_until
 
+MANY = 60  # more than the threads that a server has for requests
 EVERY_EXAMPLE = [example["value"] for some in examples.EXPERIMENTS.values() for example in some]
 
 
@@ -213,6 +217,24 @@ def test_a_submission_publishes_a_hint(service: Service, settings: ApiSettings) 
     before = set(settings.broker_folder.iterdir())
     service.submit()
     wait_until(lambda: set(settings.broker_folder.iterdir()) - before, what="a hint")
+
+
+def test_however_many_wait_to_write_who_reads_is_answered(service: Service, settings: ApiSettings) -> None:
+    path = service.submit()["links"]["self"]
+
+    def submit(address: str) -> int:
+        answer = httpx2.post(f"{address}/v1/experiments", json={"spec": {"variant": "linear"}}, timeout=30)
+        return answer.status_code
+
+    with serving(settings) as live, ThreadPoolExecutor(MANY) as pool:
+        with service.database.write() as session:
+            session.connection()
+            submitted = [pool.submit(submit, live.address) for _ in range(MANY)]
+            wait_until(lambda: all(one.running() for one in submitted), what="all submit")
+            for _ in range(MANY):
+                assert httpx2.get(live.address + path, timeout=3).status_code == 200
+            assert not any(one.done() for one in submitted)
+        assert [one.result() for one in submitted] == [202] * MANY
 
 
 def test_readers_do_not_wait_for_a_writer(service: Service) -> None:

@@ -38,6 +38,10 @@ def test_one_request_id_leads_through_the_logs_of_api_and_worker(service: Servic
     wait_until(lambda: is_said("is done", of_worker), 10, "the worker's line")
 
 
+def test_who_answers_goes_before_who_trains(service: Service) -> None:
+    assert service.child().nice() > service.slot().nice() == service.api().nice()
+
+
 def test_a_deleted_experiment_is_removed_from_the_database(service: Service) -> None:
     experiment = service.submit(QUICK)
     run = service.wait_for_end(experiment)
