@@ -142,13 +142,14 @@ def update_experiment(
 
 
 @router.delete("/{experiment_id:uuid}", status_code=204, responses=problems(404, kinds.still_running))
-def delete_experiment(experiment_id: UUID, database: DatabaseOf, owner: Owner) -> None:
+def delete_experiment(experiment_id: UUID, database: DatabaseOf, owner: Owner) -> Response:
     """Delete an experiment with its runs, curves and checkpoints; what waits in the queue is cancelled first.
 
     It is gone at once; its space is freed within seconds. While one of its runs is training the answer is 409.
     """
     with database.write() as session:
         deleting.delete_experiment(session, experiment_id, owner)
+    return Response(status_code=204)
 
 
 @router.post(
