@@ -1,9 +1,11 @@
 """A class of sixty, each with a key, all at once: submit, wait, watch. And two hundred who only watch.
 
-Each student posts an MLP of few epochs on few images with Prefer: wait, follows the experiment's events and keeps
-looking at the run. The 200 watchers follow experiments on which nothing happens; one of them reads nothing at all.
+Each student posts an MLP of few epochs on few images with Prefer: wait, and meanwhile follows the experiment's events
+and looks at the run every second. The 200 watchers follow experiments on which nothing happens; one of them reads
+nothing at all.
 """
 
+import random
 import socket
 import statistics
 import subprocess
@@ -13,9 +15,9 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
 import httpx2
@@ -60,9 +62,12 @@ def measure(options: Options, findings: Findings) -> None:
 def _class(findings: Findings, service: Service, students: int) -> None:
     keys = _keys(service, [f"student-{number}" for number in range(students)])
     service.http.headers["Authorization"] = f"Bearer {_keys(service, ['teacher'], 'admin')[0]}"
-    seen, start = Seen(), time.perf_counter()
-    with ThreadPoolExecutor(students) as pool:
-        for done in [pool.submit(_study, service.url, key, number, seen, start) for number, key in enumerate(keys)]:
+    with ExitStack() as stack, ThreadPoolExecutor(students) as pool:
+        laptops = [
+            _Laptop.open(stack, service.url, key) for key in keys
+        ]  # certificates are read now, not in the lesson
+        seen, start = Seen(), time.perf_counter()
+        for done in [pool.submit(_study, laptop, number, seen, start) for number, laptop in enumerate(laptops)]:
             done.result()
     findings.add("students_done", seen.ended["succeeded"] / students * 100)
     findings.add("refused", seen.statuses[STATUS_TOO_MANY])
@@ -72,20 +77,44 @@ def _class(findings: Findings, service: Service, students: int) -> None:
     findings.add("class", time.perf_counter() - start)
 
 
-def _study(url: str, key: str, number: int, seen: Seen, start: float) -> None:
-    """One student: post and wait, while another window follows the events and a third looks at the run."""
-    with httpx2.Client(base_url=url, timeout=90, headers={"Authorization": f"Bearer {key}"}) as http:
-        request = {"spec": {**SPEC, "seed": number}, "name": f"of {number}"}
-        answer = http.post("/v1/experiments", json=request, headers={"Prefer": "wait=1"})
-        seen.statuses[answer.status_code] += 1
-        experiment = str(answer.json()["id"])
-        watching = threading.Thread(target=_follow, args=(url, key, experiment, seen, start))
-        watching.start()
-        (run,) = http.get(f"/v1/experiments/{experiment}/runs").json()["items"]
-        while (status := _look(http, run["id"], seen)) in ("queued", "running"):
-            time.sleep(LOOK_SECONDS)
-        seen.ended[status] += 1
-        watching.join()
+@dataclass(frozen=True)
+class _Laptop:
+    """A student's three windows: one submits and waits, one looks, one follows."""
+
+    submits: httpx2.Client
+    looks: httpx2.Client
+    follows: Client
+
+    @classmethod
+    def open(cls, stack: ExitStack, url: str, key: str) -> Self:
+        headers = {"Authorization": f"Bearer {key}"}
+        submits, looks = (
+            stack.enter_context(httpx2.Client(base_url=url, timeout=90, headers=headers)) for _ in range(2)
+        )
+        return cls(submits, looks, stack.enter_context(Client(url, key=key)))
+
+
+def _study(laptop: _Laptop, number: int, seen: Seen, start: float) -> None:
+    """One student: post and wait for the end; in other windows, follow the events and look at the run meanwhile."""
+    watching = threading.Thread(target=_observe, args=(laptop, number, seen, start))
+    watching.start()
+    request = {"spec": {**SPEC, "seed": number}, "name": f"of {number}"}
+    answer = laptop.submits.post("/v1/experiments", json=request, headers={"Prefer": "wait=30"})
+    seen.statuses[answer.status_code] += 1
+    watching.join()
+
+
+def _observe(laptop: _Laptop, number: int, seen: Seen, start: float) -> None:
+    time.sleep(LOOK_SECONDS * random.Random(number).random())  # noqa: S311  they submit at once, but look out of step
+    while not (runs := laptop.looks.get("/v1/runs").json()["items"]):
+        time.sleep(LOOK_SECONDS)
+    (run,) = runs
+    following = threading.Thread(target=_follow, args=(laptop.follows, run["experiment_id"], seen, start))
+    following.start()
+    while (status := _look(laptop.looks, run["id"], seen)) in ("queued", "running"):
+        time.sleep(LOOK_SECONDS)
+    seen.ended[status] += 1
+    following.join()
 
 
 def _look(http: httpx2.Client, run_id: str, seen: Seen) -> str:
@@ -96,13 +125,12 @@ def _look(http: httpx2.Client, run_id: str, seen: Seen) -> str:
     return str(answer.json()["status"])
 
 
-def _follow(url: str, key: str, experiment: str, seen: Seen, start: float) -> None:
+def _follow(client: Client, experiment: str, seen: Seen, start: float) -> None:
     is_first = True
-    with Client(url, key=key) as client:
-        for event in client.events(experiment):
-            if event.kind == "metrics" and is_first:
-                seen.first_epochs.append(time.perf_counter() - start)
-                is_first = False
+    for event in client.events(experiment):
+        if event.kind == "metrics" and is_first:
+            seen.first_epochs.append(time.perf_counter() - start)
+            is_first = False
 
 
 def _watch(findings: Findings, service: Service, watchers: int, seconds: float) -> None:
