@@ -65,6 +65,7 @@ def create_app(settings: ApiSettings | None = None, is_stopping: Callable[[], bo
 
     app = FastAPIOffline(
         redoc_url=None,
+        redirect_slashes=False,  # one address for one thing
         title=openapi.TITLE,
         summary=openapi.SUMMARY,
         description=openapi.DESCRIPTION,

@@ -7,7 +7,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 from pydantic.json_schema import models_json_schema
 
-from api import glossary, sessions
+from api import glossary
 from api.callers import PROTECTED
 from api.responses import problems
 from api.schemas.common import Problem
@@ -48,12 +48,6 @@ _KEY: Final = {
     "scheme": "bearer",
     "description": "A key from `epochd keys create`. While none was ever made, the machine itself needs none.",
 }
-_COOKIE: Final = {
-    "type": "apiKey",
-    "in": "cookie",
-    "name": sessions.COOKIE,
-    "description": "The key of a browser that signed in (`POST /v1/session`).",
-}
 _REPLACED = ("HTTPValidationError", "ValidationError")
 _BESIDE = (Problem, StatusEvent, MetricsEvent, ProgressEvent, EndEvent)
 """What is answered as it is, not as a model: problem documents, and the messages of event streams."""
@@ -92,7 +86,7 @@ def _derive(app: FastAPI) -> dict[str, Any]:
         [(model, "serialization") for model in _BESIDE], by_alias=True, ref_template="#/components/schemas/{model}"
     )
     document["components"]["schemas"] = dict(sorted({**ours["$defs"], **schemas}.items()))
-    document["components"]["securitySchemes"] = {"key": _KEY, "cookie": _COOKIE}
+    document["components"]["securitySchemes"] = {"key": _KEY}
     glossary.fill_in(document)
     for path, operations in document["paths"].items():
         for operation in operations.values():
@@ -103,7 +97,7 @@ def _derive(app: FastAPI) -> dict[str, Any]:
 
 
 def _ask_for_key(operation: dict[str, Any]) -> None:
-    operation["security"] = [{"key": []}, {"cookie": []}, {}]
+    operation["security"] = [{"key": []}, {}]
     refusals = {str(status): answer for status, answer in problems(401, 403).items()}
     operation["responses"] = dict(sorted({**operation["responses"], **refusals}.items()))
 

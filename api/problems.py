@@ -6,6 +6,7 @@ Routes and the layers below raise exceptions that know no HTTP, or `Problem`; `i
 
 import logging
 import re
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +15,7 @@ from urllib.parse import quote
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from fastapi.routing import RouteContext, iter_route_contexts
+from fastapi.routing import iter_route_contexts
 from sqlalchemy import exc
 from starlette.exceptions import HTTPException
 
@@ -145,17 +146,26 @@ def _of_framework(request: Request, error: HTTPException) -> Problem:
 
 
 def _method_not_allowed(request: Request) -> Problem:
-    # The router knows one route's methods; a path can have several routes.
-    routes = iter_route_contexts(request.app.routes)
-    allowed = ", ".join(sorted({method for route in routes for method in _methods(route, request)}))
+    allowed = ", ".join(sorted(_methods(request)))
     detail = f"{request.method} is not possible here; use {allowed}."
     return Problem(kinds.method_not_allowed, detail, headers={"Allow": allowed})
 
 
-def _methods(route: RouteContext, request: Request) -> set[str]:
-    if not route.methods or not route.path_regex.match(request.scope["path"]):
-        return set()
-    return {*route.methods, "HEAD"} if "GET" in route.methods else set(route.methods)
+def _methods(request: Request) -> set[str]:
+    """The methods of all routes of a path; the router knows one route's.
+
+    The path of an action, …/{preset}:run, fits …/{preset} too: whichever leaves least to a parameter is meant.
+    """
+    methods: defaultdict[int, set[str]] = defaultdict(set)
+    for route in iter_route_contexts(request.app.routes):
+        if match := route.path_regex.match(request.scope["path"]):
+            methods[_left_to_parameters(match)].update(route.methods or ())
+    allowed = methods[min(methods)]
+    return allowed | ({"HEAD"} if "GET" in allowed else set())
+
+
+def _left_to_parameters(match: re.Match[str]) -> int:
+    return sum(map(len, match.groups()))
 
 
 def _is_malformed_id(request: Request) -> bool:

@@ -238,7 +238,15 @@ def test_a_made_up_token_of_an_experiments_runs_is_refused(service: Service, con
 
 
 def test_an_unknown_path_is_not_found(client: TestClient) -> None:
-    for path in ("/v1/nothing", "/v1", "/static-offline-docs/none", "/v1/experiments/x/y/z", "/problems/none"):
+    slashes = ("/v1/experiments/", "/docs/")  # one address for one thing
+    for path in (
+        "/v1/nothing",
+        "/v1",
+        "/static-offline-docs/none",
+        "/v1/experiments/x/y/z",
+        "/problems/none",
+        *slashes,
+    ):
         problem(client.get(path), 404, "not-found")
 
 
@@ -248,6 +256,8 @@ def test_an_unknown_path_is_not_found(client: TestClient) -> None:
         ("DELETE", "/v1/experiments", "GET, HEAD, POST"),
         ("PUT", "/v1/runs", "GET, HEAD"),
         ("GET", "/v1/experiments/018f0000-0000-7000-8000-000000000000:cancel", "POST"),
+        ("PUT", "/v1/presets/polynomial-normal:run", "POST"),
+        ("POST", "/v1/presets/polynomial-normal", "GET, HEAD"),
         ("POST", "/healthz", "GET, HEAD"),
     ],
 )
