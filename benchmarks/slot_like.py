@@ -1,4 +1,4 @@
-"""A process like a worker's slot: its threads are bound as a slot binds them, so that bare Training is like for like.
+"""A process like a worker's slot, which handles threads and memory as a slot does: bare Training is like for like.
 
 What is measured there is made there, and stays there between the rounds. The book's loop and scikit-learn run in the
 benchmark's own process instead, since the processes and threads that they start would inherit the binding.
@@ -19,6 +19,7 @@ import torch
 from benchmarks.images import HOME
 from mlcore.spec import parse_run_spec
 from mlcore.training import Training
+from worker.allocator import keep_freed
 from worker.openmp import environment, usable_cores
 
 Json = dict[str, Any]
@@ -50,7 +51,7 @@ class Process:
 @contextmanager
 def process() -> Iterator[Process]:
     """Start the process, and end it afterwards."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=keep_freed) as pool:
         with patch.dict(os.environ, environment(usable_cores())):
             pool.submit(torch.get_num_threads).result()
         yield Process(pool)

@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from store import jobs, workers
 from store.engine import Database, make_engine
+from worker import allocator
 from worker.broker import TASK
 from worker.lifeline import GONE, Tether, end_with
 from worker.pulse import beat
@@ -79,6 +80,7 @@ class Slot:
             end_with(self._settings.lifeline)
             self._database = Database(make_engine(self._settings.url))
             start = time.perf_counter()
+            allocator.keep_freed()
             os.nice(NICENESS)  # before there are threads, which inherit it
             from worker import execution  # torch comes with it, once and before the first claim
 
@@ -98,6 +100,7 @@ class Slot:
         if self._database is None:
             raise RuntimeError("a slot works in its child only")
         Trainer(self._database, self._settings, self.name, self._threads, self._leaving).work()
+        allocator.give_back()  # who waits needs no memory
 
     # in the parent
 

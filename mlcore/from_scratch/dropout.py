@@ -17,15 +17,17 @@ LEVELS = 65_536  # a unit is kept or dropped by 16 random bits
 WORDS_PER_DRAW = 4  # of 16 bits in one draw of 64
 
 
-def dropout_mask(words: NDArray[np.uint16], p: NDArray[np.float64]) -> NDArray[np.float32]:
+def dropout_mask(
+    words: NDArray[np.uint16], p: NDArray[np.float64], out: NDArray[np.float32] | None = None
+) -> NDArray[np.float32]:
     """Return inverted dropout's factors, 0 or 1/(1 − p): words [width, n], p [C] → [C, width, n].
 
     A unit is kept when its word is below k = round(65536·(1 − p)), and scaled by 65536/k, so that E[h'] = h holds
-    exactly; p = 1 gives 0.
+    exactly; p = 1 gives 0. They are written to `out` where one is given.
     """
     last_kept, scale = _thresholds(p)
     factors: NDArray[np.float32] = np.multiply(
-        words <= last_kept.astype(np.uint16)[:, None, None], scale[:, None, None], dtype=np.float32
+        words <= last_kept.astype(np.uint16)[:, None, None], scale[:, None, None], out=out, dtype=np.float32
     )
     return factors
 
@@ -42,13 +44,16 @@ class DropoutLayer:
     def __init__(self, layout: Layout, p: NDArray[np.float64], epoch: int, layer: int) -> None:
         self._p = p  # [G, C]
         self._streams = [bit_stream(seed, "mask", epoch, layer) for seed in layout.seed]
+        self._factors = np.empty(0, np.float32)
 
     def next_mask(self, h: Tensor) -> Tensor:
-        """Draw the factors for h [G, C, width, n], of its shape and dtype."""
-        shape = h.shape[2], h.shape[3]
-        drawn = [dropout_mask(_words(stream, *shape), p) for stream, p in zip(self._streams, self._p, strict=True)]
-        mask = drawn[0][None] if len(drawn) == 1 else np.stack(drawn)
-        return torch.from_numpy(mask).to(h.device, h.dtype)
+        """Draw the factors for h [G, C, width, n], of its shape and dtype; the next call may write over them."""
+        if self._factors.size < h.numel():
+            self._factors = np.empty(h.numel(), np.float32)
+        factors = self._factors[: h.numel()].reshape(h.shape)
+        for stream, p, of_group in zip(self._streams, self._p, factors, strict=True):
+            dropout_mask(_words(stream, *h.shape[2:]), p, out=of_group)
+        return torch.from_numpy(factors).to(h.device, h.dtype)
 
 
 def _words(stream: np.random.SFC64, width: int, n: int) -> NDArray[np.uint16]:

@@ -59,7 +59,7 @@ def test_the_mask_is_the_one_that_trains(monkeypatch: pytest.MonkeyPatch) -> Non
     next_mask = DropoutLayer.next_mask
 
     def watched(self: DropoutLayer, h: torch.Tensor) -> torch.Tensor:
-        drawn.append(next_mask(self, h))
+        drawn.append(next_mask(self, h).clone())  # the next step writes over it
         return drawn[-1]
 
     monkeypatch.setattr(DropoutLayer, "next_mask", watched)
