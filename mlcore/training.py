@@ -30,7 +30,7 @@ from mlcore.spec import LinearSpec, MlpSpec, PolynomialSpec, RunSpec
 from mlcore.stack import layout_of, shape_of
 
 TICK_SECONDS = 0.5
-DIVERGED = 1e6  # times the loss of predicting zero; float64 stays finite for long after all is lost
+DIVERGED = 1e6  # times the loss of predicting zero or of the first weights; float64 stays finite for long after that
 
 T = TypeVar("T")
 
@@ -120,7 +120,7 @@ class Training:
     def __iter__(self) -> Iterator[EpochReport | Tick]:
         """Train from the epoch after the state's to the last, or until no run is active."""
         data = yield from self._ticking(self._load_data())
-        limit = self._divergence_limit(data)
+        limit = yield from self._ticking(self._divergence_limit(data))
         while self.epoch < self.specs[0].epochs and self.active.any():
             self._begin_epoch()
             report = yield from self._ticking(self._train_epoch(data, self.epoch + 1, limit))
@@ -222,16 +222,21 @@ class Training:
         if improved.any():
             self._network.copy_runs(improved, state.best_parameters)
 
-    def _divergence_limit(self, data: Dataset) -> Values:
-        """Return 1e6 times the loss of predicting zero, per run."""
+    def _divergence_limit(self, data: Dataset) -> Generator[None, None, Values]:
+        """Return 1e6 times the loss of predicting zero or of the first weights, whichever is larger, per run."""
         if isinstance(self.specs[0], MlpSpec):
             return np.full(len(self.specs), DIVERGED * np.log(10))
         layout = layout_of(self.specs)
         rows = data.train.rows_of(torch.from_numpy(layout.dataset)).cpu()
         labels = data.train.labels.cpu()[rows].to(torch.float64)
         zero = labels.square().mean(1).numpy() / (2 if self.specs[0].loss == "half_squared_error" else 1)
-        of_group: Values = DIVERGED * np.where(zero > 0, zero, 1.0)
-        return of_group[layout.group]
+        first = yield from self._first_network().evaluate(data.train)
+        limit: Values = DIVERGED * np.fmax(np.where(zero > 0, zero, 1.0)[layout.group], first.loss)
+        return limit
+
+    def _first_network(self) -> Network:
+        """Return a network with the weights that the training began with, wherever it goes on from."""
+        return self._network if self.epoch == 0 else _network(self.specs, self._device, replay=False)
 
     def _ticking(self, work: Generator[None, None, T]) -> Generator[Tick, None, T]:
         """Drive work, with a Tick whenever the last sign of life is a while ago."""

@@ -33,8 +33,8 @@ EPOCH_GRACE_SECONDS = 1.0  # an epoch that ends within this time of being told t
 CARD_LOST = 71  # exit status of a child whose card failed: every later call to CUDA would fail too
 
 DIVERGED = (
-    "The training loss at epoch {epoch} was not a finite number, or more than a million times that of predicting zero. "
-    "A smaller learning_rate usually helps."
+    "The training loss at epoch {epoch} was not a finite number, or more than a million times what it was at first or "
+    "would be for predicting zero. A smaller learning_rate usually helps."
 )
 INTERNAL = "The training stopped because of an error in the service ({error}); its log has the details."
 CUT = "A stack of {runs} runs does not fit into the memory of its device, {device}: it is cut in two."

@@ -182,7 +182,7 @@ def reasons_for(verdict: Verdict, evidence: Evidence) -> list[str]:
     """Say in sentences with numbers why the verdict is what it is."""
     match verdict:
         case "diverged":
-            return ["The training loss grew beyond 1e6 times that of predicting zero, or was no finite number."]
+            return ["The training loss was no finite number, or over 1e6 times that of the start and of zero weights."]
         case "inconclusive":
             cause = unclear(evidence)
             return [] if cause is None else [_unclear(cause, evidence)]

@@ -86,6 +86,26 @@ def test_a_run_that_diverges_says_so_and_keeps_the_value_that_told() -> None:
     assert not reports[-1].metrics["train_loss"][0] <= 1e6
 
 
+def test_labels_next_to_nothing_are_no_reason_to_call_a_run_diverged() -> None:
+    tiny = spec_of("polynomial", coefficients=[1e-6], degree=0, noise_std=0.0, learning_rate=0.1, epochs=40)
+    reports = list(epochs(training([tiny])))
+    assert reports[-1].epoch == 40
+    assert not any(report.diverged for report in reports)
+    assert reports[-1].metrics["train_loss"][0] < 1e-12
+
+
+def test_what_diverges_does_so_wherever_it_is_resumed() -> None:
+    lost = spec_of("linear", learning_rate=0.1, epochs=100)
+    whole = training([lost])
+    (ended,) = [report.epoch for report in epochs(whole) if report.diverged]
+    first = training([lost])
+    for report in epochs(first):
+        if report.epoch == ended - 1:
+            break
+    resumed = training([lost], state=first.state())
+    assert [report.epoch for report in epochs(resumed) if report.diverged] == [ended]
+
+
 def test_more_images_than_there_are_is_an_error_in_words() -> None:
     with pytest.raises(DatasetTooSmall, match="2000 training images; this data set has 1000"):
         list(training([spec_of("mlp", n_train=2000)]))
