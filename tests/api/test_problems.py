@@ -237,17 +237,9 @@ def test_a_made_up_token_of_an_experiments_runs_is_refused(service: Service, con
     assert [error["pointer"] for error in problem(answer, 422, "invalid")["errors"]] == ["/page_token"]
 
 
-def test_an_unknown_path_is_not_found(client: TestClient) -> None:
-    slashes = ("/v1/experiments/", "/docs/")  # one address for one thing
-    for path in (
-        "/v1/nothing",
-        "/v1",
-        "/static-offline-docs/none",
-        "/v1/experiments/x/y/z",
-        "/problems/none",
-        *slashes,
-    ):
-        problem(client.get(path), 404, "not-found")
+@pytest.mark.parametrize("path", ["nothing", "v1", "v1/experiments/x/y/z", "problems/none", "v1/experiments/", "docs/"])
+def test_an_unknown_path_is_not_found(client: TestClient, path: str) -> None:
+    problem(client.get(f"/{path}"), 404, "not-found")
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,5 @@
 """The client against a real service."""
 
-import http.server
-import socket
-import threading
-
 import pytest
 
 from epochd import Client, EpochdError
@@ -218,90 +214,11 @@ def test_the_service_says_that_it_is_ready(client: Client) -> None:
     assert client.ready()
 
 
-def test_a_refusal_is_an_error_that_says_what_is_wrong_and_where(client: Client) -> None:
-    with pytest.raises(EpochdError) as caught:
-        client.submit({"variant": "polynomial", "epochs": 0})
-
-    assert caught.value.status == 422
-    assert caught.value.errors[0]["pointer"] == "/spec/epochs"
-    assert "/spec/epochs" in str(caught.value)
-    assert caught.value.document["request_id"]
-
-
-def test_an_unknown_id_is_an_error(client: Client) -> None:
-    with pytest.raises(EpochdError, match=r"^404 Not found: ") as caught:
-        client.experiment("0198a000-0000-7000-8000-000000000000")
-
-    assert caught.value.status == 404
-    assert caught.value.errors == []
-
-
 def test_cancelling_what_has_ended_is_an_error(client: Client, finished: Json) -> None:
     with pytest.raises(EpochdError) as caught:
         client.cancel(finished["experiment_id"])
 
     assert caught.value.status == 409
-
-
-def test_no_answer_is_an_error_that_names_the_address() -> None:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        address = f"http://127.0.0.1:{unused.getsockname()[1]}"
-
-    with Client(address) as client, pytest.raises(EpochdError, match=address) as caught:
-        client.ready()
-
-    assert caught.value.status is None
-
-
-@pytest.mark.parametrize("status", [502, 200])
-@pytest.mark.parametrize("body", [b"<html>A page</html>", b"[1, 2]", b"", b"\xff\xfe"])
-def test_an_answer_of_something_else_is_an_error_too(status: int, body: bytes) -> None:
-    class Gateway(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    with http.server.HTTPServer(("127.0.0.1", 0), Gateway) as server:
-        thread = threading.Thread(target=server.handle_request)
-        thread.start()
-        with (
-            Client(f"http://127.0.0.1:{server.server_port}") as client,
-            pytest.raises(EpochdError, match=str(status)) as caught,
-        ):
-            client.ready()
-        thread.join()
-
-    assert caught.value.status == status
-
-
-def test_the_key_travels_as_a_bearer_token() -> None:
-    received: list[str | None] = []
-
-    class Keeper(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            received.append(self.headers["Authorization"])
-            self.send_response(200)
-            self.send_header("Content-Length", "2")
-            self.end_headers()
-            self.wfile.write(b"{}")
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    with http.server.HTTPServer(("127.0.0.1", 0), Keeper) as server:
-        thread = threading.Thread(target=server.handle_request)
-        thread.start()
-        with Client(f"http://127.0.0.1:{server.server_port}", key="secret") as client:
-            client.ready()
-        thread.join()
-
-    assert received == ["Bearer secret"]
 
 
 def test_final_is_what_the_service_calls_final() -> None:

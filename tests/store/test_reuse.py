@@ -1,7 +1,6 @@
-from collections.abc import Sequence
+"""An earlier result that answers a run: what is copied, and how it stands there."""
+
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
-from uuid import UUID
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -11,11 +10,10 @@ from sqlalchemy import delete, select, update
 from store import checkpoints, curves, events, jobs, runs
 from store.checkpoints import NewCheckpoint
 from store.engine import Database
-from store.errors import CheckpointDamaged, LeaseLost
-from store.jobs import Claim
-from store.reuse import reuse_earlier
+from store.errors import CheckpointDamaged
 from store.status import Status
-from store.tables import CheckpointChunk, CurveSegment, Experiment, Flush, Run
+from store.tables import CheckpointChunk, Experiment, Flush, Run
+from tests.store.reusing import keep, last_weights, result, reuse, train
 from tests.store.samples import (
     check_all_adds_up,
     claim,
@@ -33,55 +31,6 @@ from tests.store.statements import counting
 from tests.store.strategies import History, histories
 
 SUMMARY = {"train_loss": {"last": 0.1, "min": 1e-300, "min_epoch": 3}, "odd": None}
-
-
-def reuse(database: Database, held: Claim, keys: Sequence[str]) -> set[int]:
-    """Reuse what there is under the keys of the claim's runs; returns the columns of those that were answered."""
-    by_run = {member.run_id: key for member, key in zip(held.runs, keys, strict=True)}
-    with database.write() as session:
-        answered = reuse_earlier(session, held, by_run)
-    return {member.index for member in held.runs if member.run_id in answered}
-
-
-def train(database: Database, *keys: str, **more: Any) -> Claim:
-    """Submit a stack, train it and keep its results under these keys."""
-    submit(database, len(keys), **more)
-    held = claim(database)
-    store_epochs(database, held, 1, 3)
-    for member, key in zip(held.runs, keys, strict=True):
-        keep(database, held, member.run_id, [NewCheckpoint(member.run_id, "last", 3, key.encode())])
-        finish(database, held, member.run_id, result_key=key)
-    return held
-
-
-def keep(database: Database, held: Claim, run_id: UUID, items: Sequence[NewCheckpoint]) -> None:
-    with database.write() as session:
-        checkpoints.put_all(session, held, items)
-
-
-def last_weights(database: Database, run_id: UUID) -> bytes:
-    with database.read() as session:
-        return checkpoints.get(session, run_id, "last").data
-
-
-def result(database: Database, run_id: UUID) -> list[Any]:
-    """All there is of a run's result, byte for byte."""
-    segment_columns = [column for column in CurveSegment.__table__.c if column.name != "run_id"]
-    with database.read() as session:
-        found = runs.get(session, run_id)
-        segments = session.execute(
-            select(*segment_columns).where(CurveSegment.run_id == run_id).order_by("first_epoch")
-        )
-        kept = [
-            (row.kind, row.epoch, row.size, row.sha256, *session.scalars(chunks_of(row.id)))
-            for row in checkpoints.of_run(session, run_id)
-        ]
-        return [found.summary, found.epochs_done, [tuple(row) for row in segments], sorted(kept)]
-
-
-def chunks_of(checkpoint_id: UUID) -> Any:
-    chunks = select(CheckpointChunk.data).where(CheckpointChunk.checkpoint_id == checkpoint_id)
-    return chunks.order_by(CheckpointChunk.number)
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -185,53 +134,12 @@ def test_the_newest_result_is_taken(database: Database) -> None:
     assert run(database, held.runs[0].run_id).reused_from == newer.runs[0].run_id
 
 
-@pytest.mark.parametrize("status", [Status.FAILED, Status.CANCELLED])
-def test_only_successes_are_reused(database: Database, status: Status) -> None:
-    submit(database)
-    finish_all(database, claim(database), status, result_key="a")
-    submit(database)
-    assert reuse(database, claim(database), ["a"]) == set()
-
-
-def test_only_results_of_the_same_owner_are_reused(database: Database) -> None:
-    train(database, "a", owner="ann")
-    submit(database, owner="bob")
-    held = claim(database)
-    assert reuse(database, held, ["a"]) == set()
-    assert run(database, held.runs[0].run_id).status is Status.RUNNING
-
-
-def test_runs_that_nothing_answers_stay_as_they_are(database: Database) -> None:
-    submitted = submit(database, 2)
-    held = claim(database)
-    before = experiment(database, submitted.id).seq
-    assert reuse(database, held, ["a", "a"]) == set()
-    with database.write() as session:
-        assert reuse_earlier(session, held, {}) == set()
-    assert experiment(database, submitted.id).seq == before
-    check_all_adds_up(database)
-
-
 def test_one_result_may_answer_several_runs(database: Database) -> None:
     trained = train(database, "a")
     submit(database, 3)
     held = claim(database)
     assert reuse(database, held, ["a", "b", "a"]) == {0, 2}
     assert result(database, held.runs[2].run_id) == result(database, trained.runs[0].run_id)
-    check_all_adds_up(database)
-
-
-def test_only_running_runs_of_the_claimed_job_are_answered(database: Database) -> None:
-    train(database, "a")
-    submitted = submit(database, 2, 1)
-    held, other = claim(database), claim(database)
-    finish(database, held, held.runs[0].run_id, Status.FAILED)
-    with database.write() as session:
-        every = {member.run_id: "a" for member in (*held.runs, *other.runs)}
-        assert reuse_earlier(session, held, every) == {held.runs[1].run_id}
-    assert run(database, other.runs[0].run_id).status is Status.RUNNING
-    now = experiment(database, submitted.id)
-    assert (now.failed, now.succeeded, now.running) == (1, 1, 1)
     check_all_adds_up(database)
 
 
@@ -250,47 +158,6 @@ def test_a_copy_of_a_copy_names_the_run_that_was_trained_also_when_that_is_gone(
     assert run(database, last.runs[0].run_id).reused_from == trained.runs[0].run_id
     assert last_weights(database, last.runs[0].run_id) == b"a"
     check_all_adds_up(database)
-
-
-@pytest.mark.parametrize("stored", ["an epoch", "a state"])
-def test_a_stack_that_has_trained_already_keeps_its_columns(database: Database, stored: str) -> None:
-    submit(database, 2)
-    held = claim(database)
-    if stored == "an epoch":
-        store_epochs(database, held, 1, 1)
-    else:
-        keep(database, held, held.runs[0].run_id, [NewCheckpoint(None, "state", 1, b"state")])
-    with database.write() as session:
-        jobs.give_back(session, held, "shut down")
-    submit(database, priority=1)
-    finish_all(database, claim(database), result_key="a")
-    again = claim(database)
-    assert again.job_id == held.job_id
-    assert reuse(database, again, ["a", "a"]) == set()
-
-
-def test_a_stack_that_has_stored_nothing_but_copies_may_take_more(database: Database) -> None:
-    train(database, "a")
-    submit(database, 2)
-    held = claim(database)
-    assert reuse(database, held, ["a", "b"]) == {0}
-    with database.write() as session:
-        jobs.give_back(session, held, "shut down")
-    submit(database, priority=1)
-    finish_all(database, claim(database), result_key="b")
-    assert reuse(database, claim(database), ["a", "b"]) == {1}
-    check_all_adds_up(database)
-
-
-def test_who_has_lost_the_lease_reuses_nothing(database: Database) -> None:
-    train(database, "a")
-    submit(database)
-    held = claim(database)
-    with database.write() as session:
-        jobs.release_worker(session, "slot-1", "killed by SIGKILL")
-    with pytest.raises(LeaseLost):
-        reuse(database, held, ["a"])
-    assert run(database, held.runs[0].run_id).status is Status.QUEUED
 
 
 def test_a_result_that_is_being_deleted_is_taken_whole_or_not_at_all(database: Database) -> None:
