@@ -30,12 +30,13 @@ def test_one_request_id_leads_through_the_logs_of_api_and_worker(service: Servic
     answer = service.http.post("/v1/experiments", json={"spec": QUICK}, headers=headers, timeout=40)
     assert (answer.status_code, answer.headers["x-request-id"]) == (201, "lesson-4.4")
 
-    def is_said(what: str, end: str) -> bool:
-        return any(what in line and line.endswith(end) for line in service.log().splitlines())
+    def is_said(end: str, *what: str) -> bool:
+        lines = [line for line in service.log().splitlines() if line.endswith(end)]
+        return any(all(words in line for words in what) for line in lines)
 
-    wait_until(lambda: is_said("api: POST /v1/experiments 201", "request_id=lesson-4.4"), 10, "the API's line")
+    wait_until(lambda: is_said("request_id=lesson-4.4", "api: POST /v1/experiments 201"), 10, "the API's line")
     of_worker = f"request_id=lesson-4.4 experiment_id={answer.json()['id']}"
-    wait_until(lambda: is_said("is done", of_worker), 10, "the worker's line")
+    wait_until(lambda: is_said(of_worker, "slot-1: job", "is done"), 10, "the worker's line")
 
 
 def test_who_answers_goes_before_who_trains(service: Service) -> None:
