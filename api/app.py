@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Final
 
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
@@ -34,6 +35,22 @@ from api.version import VERSION
 from api.writers import Writers
 from store.engine import Database, make_engine
 from worker.broker import Publisher, make_app
+
+ROUTES: Final = (
+    experiments,
+    events,
+    presets,
+    runs,
+    results,
+    predictions,
+    compare,
+    variants,
+    concepts,
+    queue,
+    session,
+    system,
+)
+"""In the order of the document."""
 
 
 def create_app(settings: ApiSettings | None = None, is_stopping: Callable[[], bool] = lambda: False) -> FastAPI:
@@ -81,20 +98,7 @@ def create_app(settings: ApiSettings | None = None, is_stopping: Callable[[], bo
     app.add_middleware(HeadAsGet)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(RequestIds)
-    for module in (
-        experiments,
-        events,
-        presets,
-        runs,
-        results,
-        predictions,
-        compare,
-        variants,
-        concepts,
-        queue,
-        session,
-        system,
-    ):
+    for module in ROUTES:
         app.include_router(module.router)
     openapi.install(app)
     return app

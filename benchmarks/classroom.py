@@ -63,9 +63,8 @@ def _class(findings: Findings, service: Service, students: int) -> None:
     keys = _keys(service, [f"student-{number}" for number in range(students)])
     service.http.headers["Authorization"] = f"Bearer {_keys(service, ['teacher'], 'admin')[0]}"
     with ExitStack() as stack, ThreadPoolExecutor(students) as pool:
-        laptops = [
-            _Laptop.open(stack, service.url, key) for key in keys
-        ]  # certificates are read now, not in the lesson
+        # Now, not in the lesson: a client reads certificates for 20 ms.
+        laptops = [_Laptop.open(stack, service.url, key) for key in keys]
         seen, start = Seen(), time.perf_counter()
         for done in [pool.submit(_study, laptop, number, seen, start) for number, laptop in enumerate(laptops)]:
             done.result()
