@@ -36,13 +36,13 @@ class Live:
         self._server = server = uvicorn.Server(config)
         self._thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         self._thread.start()
-        wait_until(lambda: server.started, 20, "the server has started")
+        wait_until(lambda: server.started, what="the server has started")
 
     def stop(self) -> None:
         assert self._server is not None
         assert self._thread is not None
         self._server.should_exit = True
-        self._thread.join(2 * GRACE_SECONDS)
+        self._thread.join(10 * GRACE_SECONDS)
         assert not self._thread.is_alive()
 
     def client(self) -> httpx2.Client:

@@ -146,7 +146,7 @@ def test_silence_is_broken_by_comments(live: Live, service: Service, monkeypatch
     monkeypatch.setattr(event_stream, "HEARTBEAT_SECONDS", 0.02)
     with live.client() as client, client.stream("GET", events_of(service.submit())) as answer:
         lines = answer.iter_lines()
-        wait_until(lambda: next(lines) == ":" and next(lines) == "" and next(lines) == ":", 5)
+        wait_until(lambda: next(lines) == ":" and next(lines) == "" and next(lines) == ":")
 
 
 def test_deleting_ends_the_stream(live: Live, service: Service) -> None:
@@ -179,7 +179,7 @@ def test_clients_that_are_gone_leave_nothing_behind(live: Live, service: Service
         stream.close()
     for client in clients:
         client.close()
-    wait_until(lambda: live.waiting() == before, 5, "their streams have ended")
+    wait_until(lambda: live.waiting() == before, what="their streams have ended")
 
 
 def test_a_client_that_reads_nothing_harms_nobody(live: Live, service: Service) -> None:
@@ -202,4 +202,4 @@ def test_a_client_that_reads_nothing_harms_nobody(live: Live, service: Service) 
         for run in claim.runs:
             service.end(claim, {run.run_id: "succeeded"})
         assert [event.event for event in told][-1] == "end"
-    wait_until(lambda: live.waiting() == 0, 5, "its stream has ended")
+    wait_until(lambda: live.waiting() == 0, what="its stream has ended")

@@ -97,9 +97,10 @@ def test_a_revoked_key_is_401_within_two_seconds(guarded: Guarded) -> None:
         found = keys.find(session, key)
         assert found is not None
         keys.revoke(session, found.id)
-    started = time.monotonic()
-    wait_until(lambda: client.get("/v1/experiments").status_code == 401, 5, "the key is refused")
-    assert time.monotonic() - started < 2.5
+    revoked = asked = time.monotonic()
+    while client.get("/v1/experiments").status_code == 200:
+        assert asked - revoked < 2
+        asked = time.monotonic()
 
 
 def test_a_key_in_the_address_is_401_even_beside_the_right_header(guarded: Guarded) -> None:
@@ -208,7 +209,7 @@ def test_from_the_first_key_on_this_machine_needs_one_too(tmp_path: Path) -> Non
         assert client.get("/v1/experiments").status_code == 200
         with database.write() as session:
             row, key = keys.create(session)
-        wait_until(lambda: client.get("/v1/experiments").status_code == 401, 5, "a key is asked for")
+        wait_until(lambda: client.get("/v1/experiments").status_code == 401, what="a key is asked for")
         assert client.get("/v1/experiments", headers={"Authorization": f"Bearer {key}"}).status_code == 200
         with database.write() as session:
             keys.revoke(session, row.id)

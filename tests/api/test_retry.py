@@ -37,11 +37,11 @@ def test_a_retry_publishes_a_hint(service: Service, settings: ApiSettings) -> No
     experiment = service.submit()
     service.client.post(experiment["links"]["cancel"])
     folder = settings.broker_folder
-    wait_until(lambda: list(folder.glob("*.msg")), 5)
+    wait_until(lambda: list(folder.glob("*.msg")))
     for message in folder.glob("*.msg"):
         message.unlink()
     assert service.client.post(experiment["links"]["retry"]).status_code == 202
-    wait_until(lambda: list(folder.glob("*.cpu.msg")), 5)
+    wait_until(lambda: list(folder.glob("*.cpu.msg")))
 
 
 def test_what_would_diverge_again_is_a_conflict_that_says_what_helps(service: Service) -> None:

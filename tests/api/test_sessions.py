@@ -147,7 +147,7 @@ def test_a_revoked_keys_cookie_is_good_for_nothing_but_signing_out(browser: Test
         found = keys.find(session, key)
         assert found is not None
         keys.revoke(session, found.id)
-    wait_until(lambda: browser.get("/v1/queue").status_code == 401, 5, "the cookie is refused")
+    wait_until(lambda: browser.get("/v1/queue").status_code == 401, what="the cookie is refused")
     assert browser.delete("/v1/session").status_code == 204
 
 

@@ -77,11 +77,11 @@ class Service:
 
     def slot(self, number: int = 1) -> psutil.Process:
         """The parent process of a slot."""
-        return wait_until(lambda: self._slot(f"slot-{number}"), 10, f"slot {number} runs")
+        return wait_until(lambda: self._slot(f"slot-{number}"), what=f"slot {number} runs")
 
     def child(self, number: int = 1) -> psutil.Process:
         """The training process of a slot."""
-        return wait_until(lambda: next(iter(_children(self.slot(number))), None), 10, f"slot {number} has a child")
+        return wait_until(lambda: next(iter(_children(self.slot(number))), None), what=f"slot {number} has a child")
 
     def slot_processes(self, number: int) -> list[psutil.Process]:
         """The parent of a slot and its children, if all are there now; else nothing."""
@@ -91,7 +91,7 @@ class Service:
 
     def api(self) -> psutil.Process:
         """The process that answers requests."""
-        return wait_until(lambda: next(iter(self.running("epochd.serve")), None), 10, "the API runs")
+        return wait_until(lambda: next(iter(self.running("epochd.serve")), None), what="the API runs")
 
     def running(self, module: str) -> list[psutil.Process]:
         """The processes that run this module now."""
@@ -101,7 +101,7 @@ class Service:
         parents = [process for process in self.supervisor.children() if _setting(process, "EPOCHD_SLOT") == name]
         return parents[0] if parents else None
 
-    def stop(self, number: int = signal.SIGTERM, seconds: float = 10.0) -> int:
+    def stop(self, number: int = signal.SIGTERM, seconds: float = 30.0) -> int:
         """Stop the service as Ctrl-C or a service manager does; returns the exit status."""
         self.supervisor.send_signal(number)
         status = self.supervisor.wait(seconds)
@@ -124,7 +124,7 @@ class Service:
 
     def assert_no_orphans(self) -> None:
         """Assert that nothing that was started is left, or will be in a moment."""
-        wait_until(lambda: not self.started(), 5, "no process is left behind")
+        wait_until(lambda: not self.started(), what="no process is left behind")
 
     def close(self) -> None:
         self.http.close()

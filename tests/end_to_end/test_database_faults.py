@@ -69,7 +69,7 @@ def test_training_goes_on_while_postgresql_is_away_and_the_lease_survives(
     experiment = on_postgresql.submit(LONG)
     on_postgresql.wait_for_epoch(experiment, 200)
     fault(on_postgresql, mortal_postgresql)
-    wait_until(lambda: on_postgresql.http.get("/healthz").status_code == 200, 10, "the API answers", pause=PAUSE)
+    wait_until(lambda: on_postgresql.http.get("/healthz").status_code == 200, what="the API answers", pause=PAUSE)
     run = on_postgresql.wait_for_end(experiment)
     assert (run["status"], run["claims"]) == ("succeeded", 1)
     assert crashes(assert_told_once(on_postgresql, experiment)) == []

@@ -44,7 +44,7 @@ def test_sigkill_of_a_whole_worker_gets_its_job_running_again_within_twenty_seco
     either.wait_for_epoch(experiment, 200)
     slot, child, killed_at = either.slot(), either.child(), time.monotonic()
     slot.kill()
-    wait_until(lambda: either.run_of(experiment)["claims"] == 2, 20, "the job is claimed again")
+    wait_until(lambda: either.run_of(experiment)["claims"] == 2, what="the job is claimed again")
     assert time.monotonic() - killed_at < 20
     assert has_ended(child)
     assert either.wait_for_end(experiment)["status"] == "succeeded"
@@ -55,7 +55,7 @@ def test_sigkill_of_a_whole_worker_gets_its_job_running_again_within_twenty_seco
 def test_sigkill_of_an_idle_training_process_gets_the_slot_replaced(either: Service) -> None:
     slot, child = either.slot(), either.child()
     child.kill()
-    wait_until(lambda: has_ended(slot), 10, "the slot leaves")
+    wait_until(lambda: has_ended(slot), what="the slot leaves")
     run = either.wait_for_end(either.submit(QUICK))
     assert (run["status"], run["claims"]) == ("succeeded", 1)
     assert either.child() != child

@@ -3,7 +3,6 @@
 import signal
 import socket
 import subprocess
-import time
 from pathlib import Path
 from uuid import UUID
 
@@ -34,9 +33,9 @@ def test_one_request_id_leads_through_the_logs_of_api_and_worker(service: Servic
         lines = [line for line in service.log().splitlines() if line.endswith(end)]
         return any(all(words in line for words in what) for line in lines)
 
-    wait_until(lambda: is_said("request_id=lesson-4.4", "api: POST /v1/experiments 201"), 10, "the API's line")
+    wait_until(lambda: is_said("request_id=lesson-4.4", "api: POST /v1/experiments 201"), what="the API's line")
     of_worker = f"request_id=lesson-4.4 experiment_id={answer.json()['id']}"
-    wait_until(lambda: is_said(of_worker, "slot-1: job", "is done"), 10, "the worker's line")
+    wait_until(lambda: is_said(of_worker, "slot-1: job", "is done"), what="the worker's line")
 
 
 def test_who_answers_goes_before_who_trains(service: Service) -> None:
@@ -54,7 +53,7 @@ def test_a_deleted_experiment_is_removed_from_the_database(service: Service) -> 
         with database.read() as session:
             return session.get(Experiment, UUID(experiment)) is not None
 
-    wait_until(lambda: not is_left(), 10, "it is removed")
+    wait_until(lambda: not is_left(), what="it is removed")
     database.dispose()
 
 
@@ -63,10 +62,8 @@ def test_a_run_of_a_stack_is_cancelled_alone(service: Service) -> None:
     first, cancelled, last = service.runs_of(experiment)
     path = f"/v1/runs/{cancelled['id']}"
     wait_until(lambda: service.get(path)["progress"]["epoch"], 60, "its first epochs", pause=PAUSE)
-    start = time.monotonic()
     assert service.http.post(f"{path}:cancel").status_code == 202
-    wait_until(lambda: service.get(path)["status"] == "cancelled", 5, "it is cancelled", pause=PAUSE)
-    assert time.monotonic() - start < 2
+    wait_until(lambda: service.get(path)["status"] == "cancelled", what="it is cancelled", pause=PAUSE)
     counts = service.get(f"/v1/experiments/{experiment}")["runs"]
     assert (counts["total"], counts["running"], counts["cancelled"]) == (3, 2, 1)
 
@@ -97,7 +94,7 @@ def test_a_run_that_diverges_fails_and_keeps_its_curve(service: Service) -> None
 def test_a_lost_hint_is_published_again(service: Service) -> None:
     service.child().suspend()
     try:
-        wait_until(lambda: not list((service.data / "broker").glob("*.msg")), 5)
+        wait_until(lambda: not list((service.data / "broker").glob("*.msg")))
         lost = service.submit(QUICK)
         for message in (service.data / "broker").glob("*.msg"):
             message.unlink(missing_ok=True)

@@ -95,7 +95,7 @@ def test_keys_are_listed_and_revoked_while_the_service_runs(classroom: tuple[Ser
                 return problem.status == 401
             return False
 
-        wait_until(is_refused, 5, "the key is refused")
+        wait_until(is_refused, what="the key is refused")
     again = epochd("keys", "revoke", line.split()[0], "--data", service.data)
     assert again.returncode == 1
     assert "no valid key" in again.stderr

@@ -49,23 +49,23 @@ def test_a_silent_broker_holds_nobody_up(tmp_path: Path) -> None:
         start = time.monotonic()
         for _ in range(1000):
             publisher.publish("cpu")
-        assert time.monotonic() - start < 0.5
+        assert time.monotonic() - start < 5
         publisher.close()
-        assert time.monotonic() - start < 6
+        assert time.monotonic() - start < 20
 
 
 def test_a_broker_that_freezes_holds_nobody_up_and_is_published_to_again(tmp_path: Path, mortal_redis: Server) -> None:
     settings = WorkerSettings(data=tmp_path, broker_url=mortal_redis.url)
     publisher = Publisher(make_app(settings))
     publisher.publish("gpu")
-    wait_until(lambda: hints(settings, "gpu"), 5)
+    wait_until(lambda: hints(settings, "gpu"))
     mortal_redis.freeze()
     start = time.monotonic()
     for _ in range(1000):
         publisher.publish("cpu")
-    assert time.monotonic() - start < 0.5
+    assert time.monotonic() - start < 5
     mortal_redis.thaw()
-    wait_until(lambda: published(publisher, settings), 10, pause=0.1)
+    wait_until(lambda: published(publisher, settings), pause=0.1)
     publisher.close()
 
 
@@ -73,11 +73,11 @@ def test_a_publisher_goes_on_after_its_broker_was_killed(tmp_path: Path, mortal_
     settings = WorkerSettings(data=tmp_path, broker_url=mortal_redis.url)
     publisher = Publisher(make_app(settings))
     publisher.publish("gpu")
-    wait_until(lambda: hints(settings, "gpu"), 5)
+    wait_until(lambda: hints(settings, "gpu"))
     mortal_redis.kill()
     publisher.publish("cpu")
     mortal_redis.start()
-    wait_until(lambda: published(publisher, settings), 10, pause=0.1)
+    wait_until(lambda: published(publisher, settings), pause=0.1)
     publisher.close()
 
 

@@ -87,7 +87,7 @@ def test_slots_that_have_been_silent_for_long_are_forgotten(database: Database, 
         with database.read() as session:
             return [worker.name for worker in workers.live(session, within_seconds=60)]
 
-    wait_until(lambda: known() == [], 5)
+    wait_until(lambda: known() == [])
 
 
 def test_ephemeral_experiments_are_deleted_and_what_is_deleted_is_purged(

@@ -73,7 +73,7 @@ def test_a_run_killed_once_in_every_epoch_has_the_bits_of_one_never_killed(
     for epoch in range(1, EPOCHS + 1):
         assert train(hasty, dies_in=epoch) == -signal.SIGKILL
         assert run_of(database, killed).epochs_done == epoch - 1
-        wait_until(lambda: rescued(database, hasty, killed), 10, "its lease runs out")
+        wait_until(lambda: rescued(database, hasty, killed), what="its lease runs out")
     assert train(hasty) == 0
     assert statuses(database, [whole, killed]) == ["succeeded", "succeeded"]
     assert learned(database, killed) == learned(database, whole)

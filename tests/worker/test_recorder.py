@@ -65,7 +65,7 @@ def test_reports_are_stored_when_their_time_has_come(
     writes = recorder(database, settings, flush_seconds=0.1)
     writes.add(report(1, 0.5))
     writes.add(report(2, 0.5))
-    wait_until(lambda: writes.look() == [] and stored(database, run) == [1, 2], 5)
+    wait_until(lambda: writes.look() == [] and stored(database, run) == [1, 2])
 
 
 def test_an_epoch_that_was_not_evaluated_has_nothing_to_store(
@@ -93,7 +93,7 @@ def test_a_tick_renews_the_lease_when_it_is_time(database: Database, settings: W
     writes = recorder(database, settings, renew_seconds=0.05)
     writes.look()
     before = lease(database, writes)
-    wait_until(lambda: writes.look() == [] and lease(database, writes) > before, 5)
+    wait_until(lambda: writes.look() == [] and lease(database, writes) > before)
 
 
 def test_a_short_lease_is_renewed_before_it_ends(database: Database, settings: WorkerSettings, submit: Submit) -> None:
@@ -101,7 +101,7 @@ def test_a_short_lease_is_renewed_before_it_ends(database: Database, settings: W
     writes = recorder(database, settings, lease_seconds=1.2, renew_seconds=3600.0)
     writes.store()
     before = lease(database, writes)
-    wait_until(lambda: writes.look() == [] and lease(database, writes) > before, 5)
+    wait_until(lambda: writes.look() == [] and lease(database, writes) > before)
 
 
 @pytest.mark.parametrize("renew_seconds", [0.0, 3600.0], ids=["while writing", "while reading"])
@@ -113,7 +113,7 @@ def test_a_cancel_is_seen_at_a_tick(
     assert writes.look() == []
     with database.write() as session:
         runs.cancel(session, first)
-    assert wait_until(writes.look, 5)[0].run_id == first
+    assert wait_until(writes.look)[0].run_id == first
 
 
 def test_epochs_stored_under_an_earlier_claim_are_not_stored_again(
@@ -171,7 +171,7 @@ def test_states_are_spaced_by_what_they_cost(database: Database, settings: Worke
     writes.store_state(1, slow)
     start = time.monotonic()
     assert not writes.state_is_due()
-    wait_until(writes.state_is_due, 10)
+    wait_until(writes.state_is_due)
     assert time.monotonic() - start > 0.15
 
 
