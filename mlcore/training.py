@@ -22,6 +22,7 @@ from mlcore.concise import ConciseNetwork
 from mlcore.data import loading
 from mlcore.data.dataset import Dataset
 from mlcore.device import is_card
+from mlcore.from_scratch.affine_regression import AffineRegression
 from mlcore.from_scratch.mlp import StackedMlp
 from mlcore.from_scratch.regression import StackedRegression
 from mlcore.from_scratch.replayed import ReplayedMlp, ReplayedRegression
@@ -261,8 +262,12 @@ def _network(specs: Sequence[RunSpec], device: str, *, replay: bool) -> Network:
     if isinstance(specs[0], MlpSpec):
         mlp = ReplayedMlp if replay else StackedMlp
         return mlp(cast("Sequence[MlpSpec]", specs), layout_of(specs), device)
-    regression = ReplayedRegression if replay else StackedRegression
-    return regression(cast("Sequence[PolynomialSpec | LinearSpec]", specs), layout_of(specs), device)
+    regressions = cast("Sequence[PolynomialSpec | LinearSpec]", specs)
+    layout = layout_of(specs)
+    if replay:
+        return ReplayedRegression(regressions, layout, device)
+    regression = AffineRegression if AffineRegression.suits(regressions, layout) else StackedRegression
+    return regression(regressions, layout, device)
 
 
 def _named(prefix: str, measured: Measured) -> dict[str, Values]:
