@@ -13,12 +13,15 @@ from queue import Empty
 from typing import Any
 
 from celery.worker import state
+from kombu.connection import Connection
 from kombu.transport import filesystem, virtual
+
+from worker.bell import Bell, ring
 
 logger = logging.getLogger(__name__)
 
-POLLING_SECONDS = 0.02  # what a hint waits at most; one look into a folder takes some 0.02 ms
-DRAIN_SECONDS = 0.2  # how late a worker notices that it was told to stop
+BUSY_SECONDS = 0.02  # how soon a worker that has become free looks again
+DRAIN_SECONDS = 0.2  # how late a worker notices that it was told to stop, or a hint that nobody rang the bell for
 
 
 class QoS(virtual.QoS):
@@ -46,6 +49,7 @@ class Channel(filesystem.Channel):
         unfinished = folder / f".{name}"
         unfinished.write_text(json.dumps(payload), encoding="utf-8")
         unfinished.rename(folder / name)
+        ring(folder)
 
     def _get(self, queue: str, timeout: float | None = None) -> dict[str, Any]:  # noqa: ARG002 - never waits
         for path in self._waiting(queue):
@@ -79,9 +83,34 @@ class Transport(filesystem.Transport):
     """The transport to name in `broker_transport`."""
 
     Channel = Channel
-    polling_interval = POLLING_SECONDS
+    _bell: Bell | None = None
 
-    def drain_events(self, connection: object, timeout: float | None = None, **_: object) -> None:
+    def drain_events(self, connection: Connection, timeout: float | None = None, **_: object) -> None:
         """Deliver one message or raise TimeoutError, soon: a worker looks in between whether it was told to stop."""
         seconds = DRAIN_SECONDS if timeout is None else min(timeout, DRAIN_SECONDS)
-        super().drain_events(connection, timeout=seconds)  # type: ignore[no-untyped-call]
+        deadline = time.monotonic() + seconds
+        while not self._delivers_one(connection):
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError
+            self._wait(min(left, BUSY_SECONDS) if state.reserved_requests else left)
+
+    def _delivers_one(self, connection: Connection) -> bool:
+        try:
+            super().drain_events(connection, timeout=0)  # type: ignore[no-untyped-call]
+        except TimeoutError:
+            return False
+        return True
+
+    def _wait(self, seconds: float) -> None:
+        if self._bell is None:
+            client: Any = self.client
+            self._bell = Bell(Path(client.transport_options["data_folder_in"]))
+        self._bell.wait(seconds)
+
+    def close_connection(self, connection: Connection) -> None:
+        """Close the channels, and remove the bell."""
+        super().close_connection(connection)  # type: ignore[no-untyped-call]
+        if self._bell is not None:
+            self._bell.close()
+            self._bell = None

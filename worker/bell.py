@@ -1,0 +1,56 @@
+"""Waking the processes that look into a folder, as soon as there is something in it.
+
+Each has a named pipe there, and whoever has put something into the folder writes a byte to all of them. A byte that is
+lost costs no more than the time to the next look.
+"""
+
+import errno
+import os
+import select
+import uuid
+from pathlib import Path
+from typing import Final
+
+ENDING: Final = ".bell"
+MOST_RINGS: Final = 4096  # read at once
+
+
+class Bell:
+    """One process's pipe; to be closed when nobody waits for it any more."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / f"{os.getpid()}-{uuid.uuid4().hex}{ENDING}"
+        unfinished = self._path.with_suffix(".unfinished")  # a pipe with the ending but without a reader is removed
+        os.mkfifo(unfinished, 0o600)
+        # Open for writing too: a pipe without a writer would be readable for ever, with nothing in it.
+        self._descriptor = os.open(unfinished, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        unfinished.rename(self._path)
+        self._poll = select.poll()
+        self._poll.register(self._descriptor, select.POLLIN)
+
+    def wait(self, seconds: float) -> None:
+        """Wait until it is rung, or was since the last time, at most so long."""
+        if self._poll.poll(1000 * seconds):
+            os.read(self._descriptor, MOST_RINGS)
+
+    def close(self) -> None:
+        """Remove the pipe."""
+        self._path.unlink(missing_ok=True)
+        os.close(self._descriptor)
+
+
+def ring(folder: Path) -> None:
+    """Wake all who wait at this folder; pipes of processes that have gone are removed."""
+    for path in folder.glob(f"*{ENDING}"):
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError as problem:
+            if problem.errno == errno.ENXIO:  # nobody has it open
+                path.unlink(missing_ok=True)
+            continue
+        try:
+            os.write(descriptor, b"\0")
+        except BlockingIOError:  # it is full: whoever reads it wakes anyway
+            pass
+        finally:
+            os.close(descriptor)
