@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import math
+import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -16,6 +18,8 @@ from store.experiments import Standing
 from store.status import FINAL
 
 LOOK_SECONDS = 0.1
+FIRST_LOOK_SECONDS = 0.01  # while what is waited for may end at any moment
+FIRST_SECONDS = 1.0
 AWAY_SECONDS = 1.0
 
 log = logging.getLogger("epochd.api")
@@ -60,6 +64,7 @@ class Poller:
         self._is_stopping = is_stopping
         self._watches: defaultdict[UUID, set[Watch]] = defaultdict(set)
         self._somebody_waits = asyncio.Event()
+        self._joined_at = -math.inf
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -75,6 +80,7 @@ class Poller:
         """Watch an experiment for as long as the block lasts."""
         watch = Watch()
         self._watches[experiment_id].add(watch)
+        self._joined_at = time.monotonic()
         self._somebody_waits.set()
         try:
             yield watch
@@ -107,7 +113,8 @@ class Poller:
             except SQLAlchemyError as problem:
                 log.warning("the database did not answer those who wait: %s", problem)
                 await asyncio.sleep(AWAY_SECONDS)
-            await asyncio.sleep(LOOK_SECONDS)
+            is_first = time.monotonic() - self._joined_at < FIRST_SECONDS
+            await asyncio.sleep(FIRST_LOOK_SECONDS if is_first else LOOK_SECONDS)
 
     async def _look(self) -> None:
         wanted = {experiment_id: list(watches) for experiment_id, watches in self._watches.items()}

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from api import poller
 from api.submitting import wait_seconds
 from store.status import Status
 from tests.api.service import Service, problem
@@ -89,6 +90,12 @@ def test_prefer_wait_answers_201_when_the_experiment_has_ended(service: Service)
     assert answer.headers["location"] == answer.json()["links"]["self"]
     assert answer.headers["preference-applied"] == "wait=20"
     assert "retry-after" not in answer.headers
+
+
+def test_what_ends_within_a_second_is_answered_at_once(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(poller, "LOOK_SECONDS", 60.0)
+    with worker(service):
+        assert post(service, Prefer="wait=50").status_code == 201
 
 
 def test_prefer_wait_answers_202_when_the_time_is_over(service: Service) -> None:

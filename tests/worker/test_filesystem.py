@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from queue import Empty
@@ -11,6 +12,8 @@ import pytest
 from celery import Celery
 from celery.worker import state
 
+from tests.waiting import wait_until
+from worker import filesystem
 from worker.broker import make_app
 from worker.settings import WorkerSettings
 
@@ -67,6 +70,23 @@ def test_queues_are_apart_and_messages_keep_their_order(channel: Any) -> None:
         channel.basic_publish(channel.prepare_message(body), exchange="", routing_key=queue)
     assert [channel.basic_get("cpu").body for _ in range(2)] == [b"first", b"second"]
     assert channel.basic_get("gpu").body == b"other"
+
+
+def test_who_waits_gets_a_message_at_once(settings: WorkerSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(filesystem, "DRAIN_SECONDS", 100.0)
+    with make_app(settings).connection_for_read() as connection:
+        channel: Any = connection.channel()
+        received: list[Any] = []
+        channel.basic_consume("cpu", no_ack=True, callback=received.append, consumer_tag="tag")
+        waiting = threading.Thread(target=connection.drain_events)
+        waiting.start()
+        wait_until(lambda: list(settings.broker_folder.glob("*.bell")), what="it waits")
+        with make_app(settings).connection_for_write() as other, other.channel() as sender:
+            sender.basic_publish(sender.prepare_message("hint"), exchange="", routing_key="cpu")
+        waiting.join(50)
+        assert not waiting.is_alive()
+        assert [message.body for message in received] == [b"hint"]
+    assert not list(settings.broker_folder.iterdir())
 
 
 def test_a_worker_that_is_busy_leaves_messages_to_idle_ones(channel: Any) -> None:
