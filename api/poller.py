@@ -6,19 +6,20 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from uuid import UUID
 
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 
 from store import experiments
+from store.changes import Changes
 from store.engine import Database
 from store.experiments import Standing
 from store.status import FINAL
 
 LOOK_SECONDS = 0.1
-FIRST_LOOK_SECONDS = 0.01  # while what is waited for may end at any moment
+FIRST_LOOK_SECONDS = 0.01  # soon after somebody came, when what is short ends; only where looking costs nothing
 FIRST_SECONDS = 1.0
 AWAY_SECONDS = 1.0
 
@@ -65,15 +66,17 @@ class Poller:
         self._watches: defaultdict[UUID, set[Watch]] = defaultdict(set)
         self._somebody_waits = asyncio.Event()
         self._joined_at = -math.inf
+        self._must_look = False
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Look for as long as the block lasts."""
-        looking = asyncio.create_task(self._run(), name="poller")
-        try:
-            yield
-        finally:
-            looking.cancel()
+        with closing(Changes(self._database)) as changes:
+            looking = asyncio.create_task(self._run(changes), name="poller")
+            try:
+                yield
+            finally:
+                looking.cancel()
 
     @contextmanager
     def watch(self, experiment_id: UUID) -> Iterator[Watch]:
@@ -81,6 +84,7 @@ class Poller:
         watch = Watch()
         self._watches[experiment_id].add(watch)
         self._joined_at = time.monotonic()
+        self._must_look = True
         self._somebody_waits.set()
         try:
             yield watch
@@ -102,21 +106,24 @@ class Poller:
         """How many wait."""
         return sum(map(len, self._watches.values()))
 
-    async def _run(self) -> None:
+    async def _run(self, changes: Changes) -> None:
         while True:
             await self._somebody_waits.wait()
             if not self._watches:
                 self._somebody_waits.clear()
                 continue
             try:
-                await self._look()
+                if changes.are_possible() or self._must_look or self._is_stopping():
+                    await self._look()
             except SQLAlchemyError as problem:
                 log.warning("the database did not answer those who wait: %s", problem)
+                self._must_look = True
                 await asyncio.sleep(AWAY_SECONDS)
-            is_first = time.monotonic() - self._joined_at < FIRST_SECONDS
+            is_first = changes.is_cheap and time.monotonic() - self._joined_at < FIRST_SECONDS
             await asyncio.sleep(FIRST_LOOK_SECONDS if is_first else LOOK_SECONDS)
 
     async def _look(self) -> None:
+        self._must_look = False
         wanted = {experiment_id: list(watches) for experiment_id, watches in self._watches.items()}
         found = await run_in_threadpool(self._read, wanted)
         is_stopping = self._is_stopping()
