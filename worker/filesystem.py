@@ -20,7 +20,7 @@ from worker.bell import Bell, ring
 
 logger = logging.getLogger(__name__)
 
-BUSY_SECONDS = 0.02  # how soon a worker that has become free looks again
+BUSY_SECONDS = 0.02  # how soon a worker looks again that has become free, or cannot be woken
 DRAIN_SECONDS = 0.2  # how late a worker notices that it was told to stop, or a hint that nobody rang the bell for
 
 
@@ -103,10 +103,15 @@ class Transport(filesystem.Transport):
         return True
 
     def _wait(self, seconds: float) -> None:
-        if self._bell is None:
-            client: Any = self.client
-            self._bell = Bell(Path(client.transport_options["data_folder_in"]))
-        self._bell.wait(seconds)
+        """Wait until somebody rings; shortly where the file system has no named pipes."""
+        try:
+            if self._bell is None:
+                client: Any = self.client
+                self._bell = Bell(Path(client.transport_options["data_folder_in"]))
+        except OSError:
+            time.sleep(min(seconds, BUSY_SECONDS))
+        else:
+            self._bell.wait(seconds)
 
     def close_connection(self, connection: Connection) -> None:
         """Close the channels, and remove the bell."""

@@ -1,5 +1,6 @@
 """Celery's filesystem transport, as epochd uses it."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -87,6 +88,24 @@ def test_who_waits_gets_a_message_at_once(settings: WorkerSettings, monkeypatch:
         assert not waiting.is_alive()
         assert [message.body for message in received] == [b"hint"]
     assert not list(settings.broker_folder.iterdir())
+
+
+def test_without_named_pipes_it_looks_again_and_again(
+    settings: WorkerSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "mkfifo", refuse)
+    with make_app(settings).connection_for_read() as connection:
+        channel: Any = connection.channel()
+        received: list[Any] = []
+        channel.basic_consume("cpu", no_ack=True, callback=received.append, consumer_tag="tag")
+        with pytest.raises(TimeoutError):
+            connection.drain_events()
+        channel.basic_publish(channel.prepare_message("hint"), exchange="", routing_key="cpu")
+        connection.drain_events()
+        assert [message.body for message in received] == [b"hint"]
 
 
 def test_a_worker_that_is_busy_leaves_messages_to_idle_ones(channel: Any) -> None:
