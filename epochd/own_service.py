@@ -39,7 +39,8 @@ def exit_status(work: Callable[[], bool]) -> int:
         sys.exit(128 + number)
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, stop)
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # what nohup has arranged stays so
+            signal.signal(number, stop)
     try:
         succeeded = work()
     except (CannotGoOn, EpochdError) as problem:

@@ -17,7 +17,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Event
 
 from epochd.listening import CannotServe, listen, reachable, url
 from store.datafolder import lock_data_folder
@@ -26,6 +25,7 @@ from worker import cards
 from worker.cards import Card
 from worker.openmp import environment, usable_cores
 from worker.settings import WorkerSettings
+from worker.stopping import Stop
 
 logger = logging.getLogger(__name__)
 
@@ -78,15 +78,20 @@ class Supervised:
             self._ended(self.process.returncode)
             self.process = None
         if self.process is None and time.monotonic() >= self.due_at:
-            self.start()
+            try:
+                self.start()
+            except OSError as problem:  # for want of memory or processes, which may be there later
+                self._failed(f"could not be started: {problem}", lived=0.0)
 
     def _ended(self, status: int) -> None:
         how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
-        lived = time.monotonic() - self.started_at
+        self.last_end = {"EPOCHD_PREDECESSOR": f"its worker {how}"}
+        self._failed(how, lived=time.monotonic() - self.started_at)
+
+    def _failed(self, how: str, *, lived: float) -> None:
         self.failures = 0 if lived >= STEADY_SECONDS else self.failures + 1
         delay = 0.0 if self.failures <= 1 else min(0.5 * 2 ** (self.failures - 2), LONGEST_DELAY)
         self.due_at = time.monotonic() + delay
-        self.last_end = {"EPOCHD_PREDECESSOR": f"its worker {how}"}
         logger.warning("%s %s; it is started again%s", self.name, how, f" in {delay:g} s" if delay else "")
 
 
@@ -103,13 +108,11 @@ def default_slots() -> int:
 
 def serve(options: Options) -> None:
     """Serve until SIGINT or SIGTERM; raises CannotServe, or StoreError as for a data folder in use or old tables."""
-    told_to_stop = Event()
     settings = WorkerSettings(data=options.data)
     with ExitStack() as stack:
         stack.enter_context(lock_data_folder(options.data))
         _prepare(settings)  # which may wait long, so signals end it as they end any program
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, lambda *_: told_to_stop.set())
+        stop = Stop()
         # Opened here, so that requests wait, and are not refused, while the API is started again.
         listening = stack.enter_context(listen(options.host, options.port, settings.url))
         lifeline = stack.enter_context(_pipe())
@@ -117,7 +120,7 @@ def serve(options: Options) -> None:
         processes = _processes(options, equipment, listening, lifeline)
         stack.callback(_stop, processes)
         _tell(equipment, listening, options.data)
-        _supervise(processes, listening, told_to_stop)
+        _supervise(processes, listening, stop)
 
 
 def _prepare(settings: WorkerSettings) -> None:
@@ -178,15 +181,16 @@ def _processes(
     ]
 
 
-def _supervise(processes: list[Supervised], listening: socket.socket, told_to_stop: Event) -> None:
+def _supervise(processes: list[Supervised], listening: socket.socket, stop: Stop) -> None:
     is_announced = False
-    while not told_to_stop.is_set():
+    is_told = False
+    while not is_told:
         for process in processes:
             process.look()
         if not is_announced and _is_ready(listening):
             is_announced = True
             print(f"epochd is ready at {url(listening)}", flush=True)
-        told_to_stop.wait(LOOK_SECONDS)
+        is_told = stop.wait(LOOK_SECONDS)
 
 
 def _stop(processes: list[Supervised]) -> None:

@@ -14,6 +14,14 @@ from sqlalchemy.orm import Session
 BUSY_TIMEOUT_SECONDS = 15
 BUSY_RETRY_SECONDS = 0.01
 CONNECT_TIMEOUT_SECONDS = 10
+SILENCE: dict[
+    str, int
+] = {  # of a server, after which its host is taken for gone: some 30 s instead of the system's hours
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 4,
+    "tcp_user_timeout": 30_000,  # milliseconds
+}
 
 # JSON has no NaN: SQLite would store one that no reader takes back, PostgreSQL refuses it. Fail alike, and early.
 _to_json = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
@@ -73,7 +81,7 @@ def _postgresql_engine(url: URL) -> Engine:
     return create_engine(
         url.set(drivername="postgresql+psycopg"),
         json_serializer=_to_json,
-        connect_args={"connect_timeout": CONNECT_TIMEOUT_SECONDS},
+        connect_args={"connect_timeout": CONNECT_TIMEOUT_SECONDS, **SILENCE},
         pool_pre_ping=True,
         pool_size=8,
         max_overflow=32,

@@ -86,7 +86,10 @@ def happened(
         upto = flushes.rows[-1].seq
     changes = _changes(session, experiment_id, run_ids, changes_after, upto)
     if len(changes) > ROWS_AT_ONCE:  # some of the last sequence number's may be missing
-        upto = max(changes[-1].seq - 1, changes[0].seq)
+        first, upto = changes[0].seq, changes[-1].seq - 1
+        if upto < first:  # what happened at once is told at once, however much it is
+            upto = first
+            changes = _changes(session, experiment_id, run_ids, first - 1, first, limit=None)
     return Happened(
         upto,
         [flush for flush in flushes.rows if flush.seq <= upto],
@@ -106,7 +109,14 @@ def _some(flushes: list[Flush]) -> _Some:
     return _Some(flushes[:fit], len(flushes) > fit)
 
 
-def _changes(session: Session, experiment_id: UUID, run_ids: Collection[UUID], after: int, upto: int) -> list[Change]:
+def _changes(
+    session: Session,
+    experiment_id: UUID,
+    run_ids: Collection[UUID],
+    after: int,
+    upto: int,
+    limit: int | None = ROWS_AT_ONCE + 1,
+) -> list[Change]:
     told = (Event.seq, Event.kind, Event.status, Event.reason, Event.job_id)
     of_runs = Event.run_id.is_not(None)
     named = case((Event.run_id.in_(list(run_ids)), Event.run_id), else_=null())
@@ -119,5 +129,5 @@ def _changes(session: Session, experiment_id: UUID, run_ids: Collection[UUID], a
     alike = (event.seq, event.kind, event.status, event.reason, event.job_id, event.of_runs, event.run_id)
     runs = case((event.of_runs & event.run_id.is_(None), func.count()), else_=func.max(event.runs))
     query = select(*alike, runs, func.min(event.created_at)).group_by(*alike)
-    rows = session.execute(query.order_by(event.seq, func.min(event.number)).limit(ROWS_AT_ONCE + 1))
+    rows = session.execute(query.order_by(event.seq, func.min(event.number)).limit(limit))
     return [Change(*row) for row in rows]

@@ -23,4 +23,9 @@ class StoreSettings(BaseSettings):
         """The database as an SQLAlchemy URL; by default the file epochd.db in the data folder."""
         if self.database_url is not None:
             return self.database_url
-        return URL.create("sqlite", database=str(self.data.absolute() / "epochd.db")).render_as_string()
+        return URL.create("sqlite", database=str(self.file.absolute())).render_as_string()
+
+    @property
+    def file(self) -> Path:
+        """The file of the embedded database."""
+        return self.data / "epochd.db"

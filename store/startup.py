@@ -45,9 +45,10 @@ def prepare(settings: StoreSettings) -> None:
 
 
 def _made(settings: StoreSettings) -> StoreSettings:
-    """Make the folder of the embedded database."""
+    """Make the folder of the embedded database, and its file where there is none, which nobody else may read."""
     if settings.database_url is None:
         settings.data.mkdir(parents=True, exist_ok=True)
+        settings.file.touch(mode=0o600)  # SQLite's other files take after it
     return settings
 
 

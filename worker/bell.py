@@ -8,6 +8,7 @@ import errno
 import os
 import select
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -21,9 +22,13 @@ class Bell:
     def __init__(self, folder: Path) -> None:
         self._path = folder / f"{os.getpid()}-{uuid.uuid4().hex}{ENDING}"
         unfinished = self._path.with_suffix(".unfinished")  # a pipe with the ending but without a reader is removed
-        os.mkfifo(unfinished, 0o600)
-        # Open for writing too: a pipe without a writer would be readable for ever, with nothing in it.
-        self._descriptor = os.open(unfinished, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            os.mkfifo(unfinished, 0o600)
+            # Open for writing too: a pipe without a writer would be readable for ever, with nothing in it.
+            self._descriptor = os.open(unfinished, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            unfinished.unlink(missing_ok=True)
+            raise
         unfinished.rename(self._path)
         self._poll = select.poll()
         self._poll.register(self._descriptor, select.POLLIN)
@@ -48,9 +53,6 @@ def ring(folder: Path) -> None:
             if problem.errno == errno.ENXIO:  # nobody has it open
                 path.unlink(missing_ok=True)
             continue
-        try:
+        with suppress(OSError):  # full, so that whoever reads it wakes anyway; or its reader has just gone
             os.write(descriptor, b"\0")
-        except BlockingIOError:  # it is full: whoever reads it wakes anyway
-            pass
-        finally:
-            os.close(descriptor)
+        os.close(descriptor)

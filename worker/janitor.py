@@ -4,12 +4,10 @@
 """
 
 import logging
-import signal
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable
-from threading import Event
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -22,6 +20,7 @@ from worker.lifeline import end_with
 from worker.logs import configure_logging
 from worker.pulse import beat
 from worker.settings import WorkerSettings
+from worker.stopping import Stop
 
 logger = logging.getLogger(__name__)
 
@@ -67,18 +66,19 @@ def hints_needed(database: Database, settings: WorkerSettings) -> Counter[str]:
     return Counter({queue: min(count, idle[queue]) for queue, count in queued.items()})
 
 
-def run(settings: WorkerSettings, told_to_stop: Event) -> None:
+def run(settings: WorkerSettings, stop: Stop) -> None:
     """Look every two seconds until told to stop; a database or broker that is away is waited for."""
     database = Database(make_engine(settings.url))
     publisher = Publisher(make_app(settings))
     try:
-        while not told_to_stop.is_set():
+        is_told = False
+        while not is_told:
             try:
                 run_once(database, publisher.publish, settings)
                 beat(settings.pulse)
             except SQLAlchemyError as problem:
                 logger.warning("the database did not answer: %s", problem)
-            told_to_stop.wait(settings.janitor_seconds)
+            is_told = stop.wait(settings.janitor_seconds)
     finally:
         publisher.close()
         database.dispose()
@@ -94,10 +94,7 @@ def main() -> int:
     except StoreError as problem:
         logger.error("%s", problem)
         return 1
-    told_to_stop = Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: told_to_stop.set())
-    run(settings, told_to_stop)
+    run(settings, Stop())
     return 0
 
 

@@ -8,7 +8,7 @@ from starlette.concurrency import run_in_threadpool
 
 from api import examples, pages
 from api import problem_kinds as kinds
-from api.dependencies import DatabaseOf, Owner, Posted, PublisherOf, SettingsOf
+from api.dependencies import DatabaseOf, Owner, Posted, PublisherOf, SettingsOf, WritersOf
 from api.experiments import answered, shown
 from api.negotiation import conditional, etag_of
 from api.responses import NOT_MODIFIED, Responses, problems
@@ -123,10 +123,11 @@ def list_experiment_runs(
 @router.patch(
     "/{experiment_id:uuid}", response_model=experiments.Experiment, responses=problems(400, 404, 413, 415, 422)
 )
-def update_experiment(
+async def update_experiment(
     experiment_id: UUID,
     changes: experiments.ExperimentChanges,
     database: DatabaseOf,
+    writers: WritersOf,
     settings: SettingsOf,
     owner: Owner,
 ) -> Response:
@@ -134,21 +135,29 @@ def update_experiment(
 
     Tags that are not named stay; `null` takes a tag, the name or the note away.
     """
-    with database.write() as session:
-        found, _ = stored.lock(session, experiment_id, owner)
-        found = stored.annotate(session, experiment_id, **changes.applied_to(found.tags))
-        answer = common.dump(shown(session, found, settings))
+
+    def update() -> bytes:
+        with database.write() as session:
+            found, _ = stored.lock(session, experiment_id, owner)
+            found = stored.annotate(session, experiment_id, **changes.applied_to(found.tags))
+            return common.dump(shown(session, found, settings))
+
+    answer = await writers.run(update)
     return Response(answer, headers={"ETag": etag_of(answer)}, media_type="application/json")
 
 
 @router.delete("/{experiment_id:uuid}", status_code=204, responses=problems(404, kinds.still_running))
-def delete_experiment(experiment_id: UUID, database: DatabaseOf, owner: Owner) -> Response:
+async def delete_experiment(experiment_id: UUID, database: DatabaseOf, writers: WritersOf, owner: Owner) -> Response:
     """Delete an experiment with its runs, curves and checkpoints; what waits in the queue is cancelled first.
 
     It is gone at once; its space is freed within seconds. While one of its runs is training the answer is 409.
     """
-    with database.write() as session:
-        deleting.delete_experiment(session, experiment_id, owner)
+
+    def delete() -> None:
+        with database.write() as session:
+            deleting.delete_experiment(session, experiment_id, owner)
+
+    await writers.run(delete)
     return Response(status_code=204)
 
 
@@ -158,11 +167,16 @@ def delete_experiment(experiment_id: UUID, database: DatabaseOf, owner: Owner) -
     response_model=experiments.Experiment,
     responses=problems(404, 409),
 )
-def cancel_experiment(experiment_id: UUID, database: DatabaseOf, settings: SettingsOf, owner: Owner) -> Response:
+async def cancel_experiment(
+    experiment_id: UUID, database: DatabaseOf, writers: WritersOf, settings: SettingsOf, owner: Owner
+) -> Response:
     """Cancel what has not finished: waiting runs at once, training ones within seconds. What was trained is kept."""
-    with database.write() as session:
-        answer = shown(session, stored.cancel(session, experiment_id, owner), settings)
-    return answered(answer, 202)
+
+    def cancel() -> experiments.Experiment:
+        with database.write() as session:
+            return shown(session, stored.cancel(session, experiment_id, owner), settings)
+
+    return answered(await writers.run(cancel), 202)
 
 
 @router.post(
@@ -171,16 +185,25 @@ def cancel_experiment(experiment_id: UUID, database: DatabaseOf, settings: Setti
     response_model=experiments.Experiment,
     responses=problems(404, kinds.nothing_to_retry, 429),
 )
-def retry_experiment(
-    experiment_id: UUID, database: DatabaseOf, publisher: PublisherOf, settings: SettingsOf, owner: Owner
+async def retry_experiment(
+    experiment_id: UUID,
+    database: DatabaseOf,
+    writers: WritersOf,
+    publisher: PublisherOf,
+    settings: SettingsOf,
+    owner: Owner,
 ) -> Response:
     """Train again what failed or was cancelled, from the beginning; what succeeded stays, and what diverged too."""
-    with database.write() as session:
-        ended = stored.get(session, experiment_id, owner)
-        require_room(session, ended.owner, ended.failed + ended.cancelled, settings.max_queued_runs)
-        found, jobs = retrying.retry(session, experiment_id, owner)
-        waiting = place(session, experiment_id, worker_seconds=settings.worker_seen_seconds)
-        answer = experiments.full(found, read_clock(session), waiting)
-    if waiting is not None:
-        publisher.publish_for(waiting.queue, jobs, waiting.workers)
-    return answered(answer, 202)
+
+    def retry() -> experiments.Experiment:
+        with database.write() as session:
+            ended = stored.get(session, experiment_id, owner)
+            require_room(session, ended.owner, ended.failed + ended.cancelled, settings.max_queued_runs)
+            found, jobs = retrying.retry(session, experiment_id, owner)
+            waiting = place(session, experiment_id, worker_seconds=settings.worker_seen_seconds)
+            answer = experiments.full(found, read_clock(session), waiting)
+        if waiting is not None:
+            publisher.publish_for(waiting.queue, jobs, waiting.workers)
+        return answer
+
+    return answered(await writers.run(retry), 202)

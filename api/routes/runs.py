@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response
 
 from api import curves, diagnoses, pages
-from api.dependencies import DatabaseOf, Owner
+from api.dependencies import DatabaseOf, Owner, WritersOf
 from api.negotiation import conditional, etag_of
 from api.responses import NOT_MODIFIED, problems
 from api.schemas import common, runs
@@ -52,10 +52,15 @@ def get_run(run_id: UUID, request: Request, database: DatabaseOf, owner: Owner) 
 
 
 @router.post("/{run_id:uuid}:cancel", status_code=202, responses=problems(404, 409))
-def cancel_run(run_id: UUID, response: Response, database: DatabaseOf, owner: Owner) -> runs.RunSummary:
+async def cancel_run(
+    run_id: UUID, response: Response, database: DatabaseOf, writers: WritersOf, owner: Owner
+) -> runs.RunSummary:
     """Cancel one run: at once while it waits, within seconds while it trains. What was trained is kept."""
-    with database.write() as session:
-        run = stored.cancel(session, run_id, owner)
-        answer = runs.summary(run, read_clock(session))
+
+    def cancel() -> runs.RunSummary:
+        with database.write() as session:
+            return runs.summary(stored.cancel(session, run_id, owner), read_clock(session))
+
+    answer = await writers.run(cancel)
     response.headers["Location"] = answer.links.self
     return answer

@@ -16,8 +16,8 @@ from mlcore.spec import LinearSpec, PolynomialSpec
 from mlcore.stack import Layout
 
 MOST_FEATURES = 500  # in a step's batches: for more, making the maps takes longer than the calls that they save
-MOST_NUMBERS = 2**17  # in the maps of an epoch, so that it takes some 50 ms at most
-EXAMPLES_AT_ONCE = 2000  # of each group, whose maps are made together
+MOST_NUMBERS = 2**17  # in the maps that are made together, at least an epoch's: some 50 ms of steps at most
+MOST_EXAMPLES = 2000  # of each group, whose maps are made together
 
 Map = tuple[Tensor, Tensor]
 
@@ -29,12 +29,12 @@ class AffineRegression(StackedRegression):
     def suits(specs: Sequence[PolynomialSpec | LinearSpec], layout: Layout) -> bool:
         """Return whether these runs can be trained so, and are quicker for it."""
         n, batch_size = specs[0].sizes.train, specs[0].batch_size
-        inputs = max(spec.n_features for spec in specs)
+        inputs = max(map(_inputs, specs))
         return (
             layout.columns == 1
             and all(spec.penalty == "l2" for spec in specs)
             and layout.groups * min(batch_size, n) * inputs <= MOST_FEATURES
-            and layout.groups * -(-n // batch_size) * inputs**2 <= MOST_NUMBERS
+            and _numbers(layout.groups, n, batch_size, inputs) <= MOST_NUMBERS
         )
 
     def train_epoch(self, part: Part, epoch: int) -> Generator[None, None, None]:
@@ -56,7 +56,9 @@ class AffineRegression(StackedRegression):
     def _maps_of(self, part: Part, epoch: int) -> list[Map]:
         """Return M [G, I, I] and v [G, I, 1] of each step of an epoch; a bias is the weight of an input that is 1."""
         if epoch not in self._maps:
-            together = max(1, EXAMPLES_AT_ONCE // len(part))
+            groups, inputs = torch.cat(list(self._layer.tensors().values()), 1).shape[:2]
+            numbers = _numbers(groups, len(part), self._batch_size, inputs)
+            together = max(1, min(MOST_EXAMPLES // len(part), MOST_NUMBERS // numbers))
             first = epoch - (epoch - 1) % together  # the same are made together wherever a training goes on from
             epochs = range(first, first + together)
             self._maps = dict(zip(epochs, self._made(*self._examples(part, epochs)), strict=True))
@@ -94,3 +96,13 @@ class AffineRegression(StackedRegression):
         if self._mask is not None:
             rate[:, :inputs] *= self._mask
         return decay, rate
+
+
+def _inputs(spec: PolynomialSpec | LinearSpec) -> int:
+    """Count the inputs of a run, and for a bias one more."""
+    return spec.n_features + isinstance(spec, LinearSpec)
+
+
+def _numbers(groups: int, n: int, batch_size: int, inputs: int) -> int:
+    """Count the numbers in the maps of an epoch."""
+    return groups * -(-n // batch_size) * inputs**2

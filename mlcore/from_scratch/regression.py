@@ -61,7 +61,7 @@ class StackedRegression(StackedNetwork):
         """Return what turns residuals into −η times the gradient of the batch's mean loss."""
         if n not in self._scales:
             rate = self._rate if isinstance(self._rate, float) else self._rate[:, None]
-            self._scales[n] = rate * (-self._factor / n)
+            self._scales[n] = rate * -self._factor / n  # rounded once, be it a number or a tensor: factors are 1 or 2
         return self._scales[n]
 
     def _set_rates(self) -> None:

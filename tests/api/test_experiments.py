@@ -219,12 +219,26 @@ def test_a_submission_publishes_a_hint(service: Service, settings: ApiSettings) 
     wait_until(lambda: set(settings.broker_folder.iterdir()) - before, what="a hint")
 
 
-def test_however_many_wait_to_write_who_reads_is_answered(service: Service, settings: ApiSettings) -> None:
-    path = service.submit()["links"]["self"]
+@pytest.mark.parametrize(
+    ("method", "what", "body", "status"),
+    [
+        ("POST", "", {"spec": {"variant": "linear"}}, 202),
+        ("PATCH", "/{experiment}", {"note": "mine"}, 200),
+        ("DELETE", "/{other}", None, 404),
+        ("POST", "/{experiment}:retry", None, 409),
+        ("POST", "/{other}:cancel", None, 404),
+        ("POST", "/../runs/{other}:cancel", None, 404),
+    ],
+)
+def test_however_many_wait_to_write_who_reads_is_answered(
+    service: Service, settings: ApiSettings, method: str, what: str, body: dict[str, Any] | None, status: int
+) -> None:
+    experiment = service.submit()
+    path = experiment["links"]["self"]
+    write = f"/v1/experiments{what.format(experiment=experiment['id'], other=uuid4())}"
 
     def submit(address: str) -> int:
-        answer = httpx2.post(f"{address}/v1/experiments", json={"spec": {"variant": "linear"}}, timeout=30)
-        return answer.status_code
+        return httpx2.request(method, f"{address}{write}", json=body, timeout=30).status_code
 
     with serving(settings) as live, ThreadPoolExecutor(MANY) as pool:
         with service.database.write() as session:
@@ -234,7 +248,7 @@ def test_however_many_wait_to_write_who_reads_is_answered(service: Service, sett
             for _ in range(MANY):
                 assert httpx2.get(live.address + path, timeout=20).status_code == 200
             assert not any(one.done() for one in submitted)
-        assert [one.result() for one in submitted] == [202] * MANY
+        assert [one.result() for one in submitted] == [status] * MANY
 
 
 def test_readers_do_not_wait_for_a_writer(service: Service) -> None:

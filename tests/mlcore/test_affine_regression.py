@@ -5,10 +5,11 @@ from typing import Any, cast
 import pytest
 
 from mlcore.checkpoint import state_from_bytes, state_to_bytes
-from mlcore.from_scratch.affine_regression import AffineRegression
-from mlcore.spec import PolynomialSpec, RunSpec
+from mlcore.data import loading
+from mlcore.from_scratch.affine_regression import MOST_NUMBERS, AffineRegression
+from mlcore.spec import LinearSpec, PolynomialSpec, RunSpec
 from mlcore.stack import layout_of
-from tests.mlcore.trainings import assert_close, epochs, fingerprint, spec_of, trained, training
+from tests.mlcore.trainings import SAMPLE, assert_close, epochs, fingerprint, spec_of, trained, training
 
 Changes = dict[str, Any]
 
@@ -53,6 +54,16 @@ def test_they_resume_to_the_same_bits(epoch: int) -> None:
     for _ in resumed:
         pass
     assert fingerprint(resumed) == fingerprint(whole)
+
+
+@pytest.mark.parametrize("sizes", [{"n_train": 1, "batch_size": 1, "n_inputs": 300}, {"n_train": 6, "batch_size": 2}])
+def test_the_maps_that_are_made_together_stay_small(sizes: Changes) -> None:
+    specs = cast("list[LinearSpec]", [spec_of("linear", **sizes)])
+    assert suits([*specs])
+    network = AffineRegression(specs, layout_of(specs), "cpu")
+    maps = network._maps_of(loading.load(specs, SAMPLE).train, 1)
+    assert sum(M.numel() for M, _ in maps) <= MOST_NUMBERS
+    assert sum(M.numel() for of_epoch in network._maps.values() for M, _ in of_epoch) <= MOST_NUMBERS
 
 
 @pytest.mark.parametrize(

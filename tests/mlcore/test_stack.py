@@ -49,6 +49,17 @@ def test_a_run_that_is_stopped_or_diverges_leaves_the_others_their_bits(
             assert tensor.equal(disturbed.weights[other][name])
 
 
+@pytest.mark.parametrize("name", ["polynomial", "linear"])
+@pytest.mark.parametrize("rate", [0.003, 0.0017, 0.0041])
+def test_in_float32_the_others_keep_their_bits_too(name: str, rate: float) -> None:
+    """A rate that all share is a number, and one that they do not share a tensor, which rounds more often."""
+    changes: dict[str, object] = {"precision": "float32", "learning_rate": rate, "n_train": 37, "batch_size": 7}
+    specs = [spec_of(name, **changes, init={"scheme": "normal", "std": std}) for std in (0.1, 0.2, 0.3)]
+    undisturbed, disturbed = trained(specs), trained(specs, stop=(1, 3))
+    for other in (0, 2):
+        assert disturbed.weights[other]["layers.0.weight"].equal(undisturbed.weights[other]["layers.0.weight"])
+
+
 def test_a_training_whose_runs_all_diverge_ends() -> None:
     reports = losses([spec_of("polynomial", learning_rate=1000.0, epochs=400)])
     assert len(reports) < 400

@@ -56,6 +56,25 @@ def test_after_a_number_only_the_rest_comes(database: Database, held: Claim) -> 
         assert rest.changes == [change for change in whole.changes if change.seq > after]
 
 
+def test_what_happens_at_once_is_told_whole_however_much_it_is(database: Database) -> None:
+    many = following.ROWS_AT_ONCE + 200
+    submitted = submit(database, *[1] * many)
+    with database.write() as session:
+        experiments.cancel(session, submitted.id)
+    seq = experiment(database, submitted.id).seq
+    told = []
+    after = 0
+    while after < seq:
+        with database.read() as session:
+            found = following.happened(session, submitted.id, [], flushes_after=after, changes_after=after, upto=seq)
+        told += found.changes
+        after = found.upto
+    cancelled = [change for change in told if change.status == Status.CANCELLED]
+    assert sum(change.of_runs for change in cancelled) == many
+    assert sum(change.job_id is not None and not change.of_runs for change in cancelled) == many
+    assert sum(change.job_id is None for change in cancelled) == 1
+
+
 def test_only_runs_of_the_experiment_can_be_followed(database: Database, held: Claim) -> None:
     other = submit(database)
     with database.read() as session:

@@ -3,11 +3,14 @@
 import logging
 import os
 import signal
+import sqlite3
+import stat
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -48,6 +51,18 @@ def test_other_tables_are_refused_with_the_way_out(settings: StoreSettings, revi
 def test_where_there_are_no_tables_they_are_made(settings: StoreSettings) -> None:
     prepare(settings)
     require_database(settings)
+
+
+def test_nobody_else_may_read_the_data(tmp_path: Path) -> None:
+    settings = StoreSettings(data=tmp_path / "new", database_url=None)
+    prepare(settings)
+    with closing(sqlite3.connect(settings.file)) as connection:
+        connection.execute(
+            "INSERT INTO api_keys (id, name, owner, scopes, sha256, created_at) VALUES (1, 1, 1, 1, 1, 1)"
+        )
+        files = [file for file in settings.data.iterdir() if file.name.startswith("epochd.db")]
+        assert len(files) == 3
+        assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
 
 
 def test_old_tables_are_migrated_in_the_data_folder_and_left_alone_elsewhere(settings: StoreSettings) -> None:

@@ -6,6 +6,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
+
 from worker.bell import Bell, ring
 
 LONG = 60.0  # seconds that no test waits
@@ -60,6 +62,24 @@ def test_what_a_process_left_behind_is_removed(tmp_path: Path) -> None:
     assert len(bells(tmp_path)) == 1
     bell.close()
     assert not list(tmp_path.iterdir())
+
+
+def test_one_that_goes_while_it_is_rung_keeps_the_others_from_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting = [Bell(tmp_path) for _ in range(2)]
+    write, written = os.write, []
+
+    def fail_at_first(descriptor: int, data: bytes) -> int:
+        written.append(data)
+        if len(written) == 1:
+            raise BrokenPipeError
+        return write(descriptor, data)
+
+    monkeypatch.setattr(os, "write", fail_at_first)
+    ring(tmp_path)
+    woken = [bell for bell in waiting if bell._poll.poll(0)]
+    assert len(woken) == 1
 
 
 def test_a_folder_that_is_not_there_has_nobody_to_wake(tmp_path: Path) -> None:
