@@ -49,6 +49,11 @@ class Caller:
         return None if "admin" in self.scopes else self.owner
 
     @property
+    def may_go_first(self) -> bool:
+        """Whether what this caller submits may be claimed before what others have submitted."""
+        return self.is_anybody or "admin" in self.scopes
+
+    @property
     def is_anybody(self) -> bool:
         """Whether this is who is here while there are no keys."""
         return self is ANYBODY_HERE

@@ -28,10 +28,6 @@ async def _caller(request: Request) -> Caller:
     return cast("Caller", request.state.caller)
 
 
-async def _submitter(request: Request) -> str:
-    return (await _caller(request)).owner
-
-
 async def _owner(request: Request) -> str | None:
     return (await _caller(request)).sees
 
@@ -71,8 +67,6 @@ PollerOf = Annotated[Poller, Depends(_poller)]
 WritersOf = Annotated[Writers, Depends(_writers)]
 MetricsOf = Annotated[Metrics, Depends(_metrics)]
 SettingsOf = Annotated[ApiSettings, Depends(_settings)]
-Submitter = Annotated[str, Depends(_submitter)]
-"""Whose it is, what this request submits."""
 Owner = Annotated[str | None, Depends(_owner)]
 """Whose things this request may see; None: everybody's."""
 Posted = Annotated[dict[str, Any], Depends(_posted)]

@@ -9,9 +9,12 @@ from uuid import UUID
 from fastapi import Depends, Header, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from api.dependencies import DatabaseOf, PollerOf, PublisherOf, SettingsOf, Submitter, WritersOf
+from api import problem_kinds as kinds
+from api.callers import Caller
+from api.dependencies import CallerOf, DatabaseOf, PollerOf, PublisherOf, SettingsOf, WritersOf
 from api.experiments import answered, shown
 from api.poller import Poller
+from api.problems import Problem
 from api.request_ids import request_id
 from api.schemas.experiments import Experiment, ExperimentRequest, Validation
 from api.settings import ApiSettings
@@ -26,6 +29,10 @@ from store.workers import count_live, smallest_card
 from worker.broker import Publisher
 
 LONGEST_WAIT: Final = 30
+GOES_FIRST: Final = (
+    "A priority above 0 goes before what all others have submitted: that takes a key for admin. "
+    "Leave it out, or give one of 0 or below."
+)
 _wait = re.compile(r"(?:^|,)\s*wait\s*=\s*\"?([0-9]{1,9})", re.IGNORECASE)
 
 IdempotencyKey = Annotated[
@@ -62,18 +69,23 @@ class Submitting:
     settings: ApiSettings
     poller: Poller
     writers: Writers
-    owner: str
+    caller: Caller
     request_id: str
     key: str | None
     wait: int | None
 
     def validate(self, submission: ExperimentRequest) -> Validation:
-        """What the request would train; raises NotExpandable."""
+        """What the request would train; raises NotExpandable, and Problem as for a priority that is not theirs."""
+        self._require_right(submission)
         live, plan = self._planned(submission)
         return plan.validation(live)
 
     async def submit(self, submission: ExperimentRequest, posted: Mapping[str, Any]) -> Response:
-        """Store what was posted, or find what it made before; raises NotExpandable, KeyReused and QueueFull."""
+        """Store what was posted, or find what it made before.
+
+        Raises NotExpandable, KeyReused, QueueFull, and Problem as for a priority that is not theirs.
+        """
+        self._require_right(submission)
         made = await self.writers.run(self._store, submission, posted)
         if self.wait is None:
             return answered(made, 202)
@@ -85,21 +97,21 @@ class Submitting:
         queue = queue_of(submission)
         live, plan = self._planned(submission)
         with self.database.write() as session:
-            known = idempotency.take(session, self.owner, self.key, posted) if self.key else None
+            known = idempotency.take(session, self.caller.owner, self.key, posted) if self.key else None
             if known is not None:
                 return shown(session, experiments.get(session, known), self.settings)
-            require_room(session, self.owner, len(plan.specs), self.settings.max_queued_runs)
+            require_room(session, self.caller.owner, len(plan.specs), self.settings.max_queued_runs)
             made = experiments.create(
                 session,
                 request=posted,
-                owner=self.owner,
+                owner=self.caller.owner,
                 jobs=plan.jobs(queue),
                 code_version=VERSION,
                 request_id=self.request_id,
                 **submission.model_dump(include={"name", "tags", "note", "priority", "ephemeral"}),
             )
             if self.key:
-                idempotency.keep(session, self.owner, self.key, made.id)
+                idempotency.keep(session, self.caller.owner, self.key, made.id)
             answer = shown(session, made, self.settings)
         self.publisher.publish_for(queue, len(plan.stacks), live)
         return answer
@@ -111,6 +123,10 @@ class Submitting:
             live = count_live(session, queue_of(submission), seconds)
             smallest = smallest_card(session, seconds) if submission.device == "gpu" else None
         return live, Plan.of(submission, live, self.settings.max_queued_runs, smallest)
+
+    def _require_right(self, submission: ExperimentRequest) -> None:
+        if submission.priority > 0 and not self.caller.may_go_first:
+            raise Problem(kinds.forbidden, GOES_FIRST)
 
     def _look(self, experiment_id: UUID) -> Experiment:
         with self.database.read() as session:
@@ -124,13 +140,13 @@ async def _submitting(
     settings: SettingsOf,
     poller: PollerOf,
     writers: WritersOf,
-    submitter: Submitter,
+    caller: CallerOf,
     idempotency_key: IdempotencyKey = None,
     prefer: Prefer = None,
 ) -> Submitting:
     wait = wait_seconds(prefer or "")
     return Submitting(
-        database, publisher, settings, poller, writers, submitter, request_id(request.scope), idempotency_key, wait
+        database, publisher, settings, poller, writers, caller, request_id(request.scope), idempotency_key, wait
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Row, func, select, update
@@ -29,7 +29,16 @@ MAX_CRASHES = 3
 EXPIRED_AT_ONCE = 100
 CPU = "cpu"  # the device that every worker has
 
-_HOLDERS = select(Job.worker).where(Job.status == Status.RUNNING)  # built once: that takes as long as executing it
+# Built once: that takes as long as executing it.
+_HOLDERS = select(Job.worker, Job.id, Job.experiment_id, Job.owner).where(Job.status == Status.RUNNING)
+
+
+class Holding(NamedTuple):
+    """A job that a worker holds."""
+
+    job_id: UUID
+    experiment_id: UUID
+    owner: str
 
 
 @dataclass(frozen=True)
@@ -146,9 +155,10 @@ def queued(session: Session) -> dict[str, int]:
     return dict(session.execute(counted).all())
 
 
-def holders(session: Session) -> set[str]:
-    """Return the names of the workers that hold a job."""
-    return {worker for worker in session.scalars(_HOLDERS) if worker}
+def holders(session: Session) -> dict[str, Holding]:
+    """Return what each worker holds, by the names of those that hold a job."""
+    rows = session.execute(_HOLDERS)
+    return {worker: Holding(job_id, experiment_id, owner) for worker, job_id, experiment_id, owner in rows if worker}
 
 
 def renew(session: Session, claim: Held, lease_seconds: float) -> None:

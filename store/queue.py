@@ -86,7 +86,7 @@ def place(session: Session, experiment_id: UUID, *, worker_seconds: float = 15) 
         return None
     position = found.ahead + 1
     live = workers.live_names(session, found.queue, worker_seconds)
-    idle = len(live - jobs.holders(session)) if live else 0
+    idle = len(live - jobs.holders(session).keys()) if live else 0
     eta = 0.0 if position <= idle else _eta(session, found.queue, position, live, idle)
     return QueuePlace(found.queue, position, len(live), idle, eta)
 

@@ -16,7 +16,7 @@ from store.identifiers import new_id
 from store.jobs import CPU
 from store.paging import AnyRow
 from store.statements import change
-from store.status import Status
+from store.status import FINAL, Status
 from store.tables import Checkpoint, CurveSegment, Experiment, Job, Run
 from store.transitions import SKIPPED
 
@@ -29,9 +29,10 @@ def retry(session: Session, experiment_id: UUID, owner: str | None = None) -> tu
     """Queue the experiment's runs that failed or were cancelled again; return it as it is then, and how many jobs wait.
 
     They start anew: what they had stored goes. Those that shared a job share a new one, without the runs that have
-    succeeded, diverged or are not final yet. Raises NotFound, and NothingToRetry.
+    succeeded, diverged or are not final yet. An experiment that had ended starts anew too: its pace is measured from
+    then on. Raises NotFound, and NothingToRetry.
     """
-    experiments.lock(session, experiment_id, owner)
+    had_ended = experiments.lock(session, experiment_id, owner)[0].status in FINAL
     runs = _retriable(session, experiment_id)
     if not runs:
         raise NothingToRetry(
@@ -46,6 +47,9 @@ def retry(session: Session, experiment_id: UUID, owner: str | None = None) -> tu
         for run in runs
     ]
     record(session, experiment_id, notes, epochs=-sum(run.epochs_done for run in runs))
+    if had_ended:
+        anew = {"started_at": None, "epochs_reused": Experiment.epochs_done}
+        change(session, update(Experiment).where(Experiment.id == experiment_id).values(**anew))
     return experiments.get(session, experiment_id), len(new_jobs)
 
 

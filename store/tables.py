@@ -61,7 +61,7 @@ class Experiment(Base):
     cancelled: Mapped[int] = mapped_column(default=0)
     total_epochs: Mapped[int] = mapped_column(BigInteger)
     epochs_done: Mapped[int] = mapped_column(BigInteger, default=0)
-    epochs_reused: Mapped[int] = mapped_column(BigInteger, default=0)  # of those done, copied from earlier results
+    epochs_reused: Mapped[int] = mapped_column(BigInteger, default=0)  # of those done: copied, or there before a retry
     epochs_skipped: Mapped[int] = mapped_column(BigInteger, default=0)  # what runs that ended early have left out
     seq: Mapped[int] = mapped_column(BigInteger, default=0)  # grows with every flush and every change of status
 

@@ -27,11 +27,12 @@ def get_queue(database: DatabaseOf, settings: SettingsOf, owner: Owner) -> queue
 
 
 @router.get("/workers")
-def list_workers(database: DatabaseOf, settings: SettingsOf) -> queue.WorkerList:
-    """List the live workers."""
+def list_workers(database: DatabaseOf, settings: SettingsOf, owner: Owner) -> queue.WorkerList:
+    """List the live workers, and who works on what of yours."""
     with database.read() as session:
         live = workers.live(session, settings.worker_seen_seconds)
-    return queue.WorkerList(items=[queue.worker(row) for row in live])
+        held = jobs.holders(session)
+    return queue.WorkerList(items=[queue.worker(row, held.get(row.name), owner) for row in live])
 
 
 def _states(queued: dict[str, int], live: list[Worker]) -> list[queue.QueueState]:

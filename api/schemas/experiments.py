@@ -29,7 +29,13 @@ class ExperimentRequest(ExperimentSpec):
         description='Labels to filter by: {"chapter": "4.4"} is found by ?tag=chapter:4.4.',
     )
     note: str | None = Field(None, max_length=10_000, description="Anything worth remembering.")
-    priority: int = Field(0, ge=-100, le=100, description="Higher ones are trained first.")
+    priority: int = Field(
+        0,
+        ge=-100,
+        le=100,
+        description="Higher ones are trained first, whoever submitted them; "
+        "where keys are asked for, one above 0 takes a key for admin.",
+    )
     device: Device = Field("auto", description="On a CPU, on a card, or (auto) wherever a worker is free first.")
     ephemeral: bool = Field(default=False, description="Left out of lists, and deleted an hour after its end.")
 

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from api.schemas.common import Answer, Time, when
 from store import tables
+from store.jobs import Holding
 
 
 class QueueState(Answer):
@@ -42,6 +43,14 @@ class Card(Answer):
     memory_bytes: int = Field(description="What the worker may take of it: slots that share a card have a part each.")
 
 
+class Work(Answer):
+    """What a worker trains."""
+
+    experiment_id: UUID
+    job_id: UUID
+    href: str
+
+
 class Worker(Answer):
     """A live worker."""
 
@@ -52,6 +61,8 @@ class Worker(Answer):
     device: str = Field(description="cpu, or cuda and the card's name, as runs tell of where they were trained.")
     card: Card | None = Field(description="The card it trains on; null for the CPU.")
     threads: int = Field(description="CPU threads it trains with.")
+    is_busy: bool = Field(description="Whether it trains.")
+    work: Work | None = Field(description="What it trains, if that is yours.")
     started_at: Time
     heartbeat_at: Time = Field(description="When it last said that it lives.")
 
@@ -62,8 +73,8 @@ class WorkerList(Answer):
     items: list[Worker]
 
 
-def worker(row: tables.Worker) -> Worker:
-    """A worker as the API shows it."""
+def worker(row: tables.Worker, holding: Holding | None, sees: str | None) -> Worker:
+    """A worker as the API shows it to somebody who sees what this owner has; None: what everybody has."""
     return Worker(
         name=row.name,
         hostname=row.hostname,
@@ -72,9 +83,16 @@ def worker(row: tables.Worker) -> Worker:
         device=row.device,
         card=_card(row),
         threads=row.threads,
+        is_busy=holding is not None,
+        work=None if holding is None or sees not in (None, holding.owner) else _work(holding),
         started_at=when(row.started_at),
         heartbeat_at=when(row.heartbeat_at),
     )
+
+
+def _work(holding: Holding) -> Work:
+    href = f"/v1/experiments/{holding.experiment_id}"
+    return Work(experiment_id=holding.experiment_id, job_id=holding.job_id, href=href)
 
 
 def _card(row: tables.Worker) -> Card | None:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -11,8 +12,9 @@ import pytest
 from fastapi.testclient import TestClient
 
 from api.settings import ApiSettings
-from store import keys
+from store import jobs, keys, workers
 from store.engine import Database, make_engine
+from store.jobs import Claim
 from store.startup import prepare
 from store.tables import ApiKey
 from tests.api.service import Service, client_of, problem
@@ -45,6 +47,12 @@ class Guarded:
         assert answer.status_code == 202, answer.text
         found: dict[str, Any] = answer.json()
         return found
+
+    def claim(self, worker: str) -> Claim:
+        with self.database.write() as session:
+            claim = jobs.claim(session, worker=worker, queues=["cpu"], lease_seconds=60, device="cpu", threads=1)
+        assert claim is not None
+        return claim
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +95,29 @@ def test_a_wrong_key_is_401(guarded: Guarded) -> None:
         answer = guarded.client.get("/v1/experiments", headers=[(b"Authorization", f"Bearer {each}".encode())])
         problem(answer, 401, "unauthorized")
         assert 'error="invalid_token"' in challenge(answer)
+
+
+def test_only_admins_go_before_others(guarded: Guarded) -> None:
+    ann, admin = guarded.as_(guarded.key()), guarded.as_(guarded.key(scope="admin"))
+    for path in ("/v1/experiments", "/v1/experiments?validate_only=true"):
+        refused = ann.post(path, json={"spec": SPEC, "priority": 1})
+        assert "takes a key for admin" in problem(refused, 403, "forbidden")["detail"]
+        assert admin.post(path, json={"spec": SPEC, "priority": 1}).status_code in (200, 202)
+    for priority in (0, -5):
+        assert ann.post("/v1/experiments", json={"spec": SPEC, "priority": priority}).status_code == 202
+
+
+def test_workers_tell_what_they_train_to_those_whose_it_is(guarded: Guarded) -> None:
+    ann, admin = guarded.key("workers-ann"), guarded.key(scope="admin")
+    mine = guarded.submit(ann)
+    claims = (guarded.claim(f"slot-{number}") for number in count(1))
+    claim = next(claim for claim in claims if str(claim.experiment_id) == mine["id"])
+    work = {"experiment_id": mine["id"], "job_id": str(claim.job_id), "href": mine["links"]["self"]}
+    with guarded.database.write() as session:
+        workers.heartbeat(session, name=claim.worker, pid=1, hostname="h", queues=["cpu"], device="cpu", threads=1)
+    for key, told in ((ann, work), (admin, work), (guarded.key("workers-bob"), None)):
+        (worker,) = guarded.as_(key).get("/v1/workers").json()["items"]
+        assert (worker["name"], worker["is_busy"], worker["work"]) == (claim.worker, True, told)
 
 
 def test_a_revoked_key_is_401_within_two_seconds(guarded: Guarded) -> None:

@@ -73,6 +73,21 @@ def test_what_will_never_be_trained_is_not_waited_for(service: Service) -> None:
     assert eta(service, experiment) == pytest.approx(SECONDS / 200 * 20, rel=0.01)
 
 
+def test_after_a_retry_the_pace_is_that_of_the_new_attempt(service: Service) -> None:
+    experiment = service.submit(LINEAR, seeds=2)
+    claim = service.claim()
+    store(service, claim, 50)
+    service.end(claim, {claim.runs[0].run_id: "succeeded", claim.runs[1].run_id: "failed"})
+    eta(service, experiment)  # which also says that it began long ago
+    assert service.client.post(experiment["links"]["self"] + ":retry").status_code == 202
+    again = service.claim()
+    found = service.get(experiment["links"]["self"])
+    assert found["progress"]["eta_seconds"] is None
+    assert found["started_at"] > experiment["created_at"]
+    store(service, again, 20)
+    assert eta(service, experiment) == pytest.approx(4 * SECONDS, rel=0.01)
+
+
 def test_a_stack_that_waits_for_the_one_that_trains_is_counted_too(service: Service) -> None:
     experiment = service.submit(LINEAR, grid={"n_train": [20, 40]}, seeds=3)
     first = service.claim()

@@ -82,6 +82,7 @@ def test_live_workers_are_listed(service: Service) -> None:
     (worker,) = service.get("/v1/workers")["items"]
     assert (worker["name"], worker["queues"], worker["threads"]) == ("slot-1", ["gpu", "cpu"], 1)
     assert worker["heartbeat_at"].endswith("Z")
+    assert (worker["is_busy"], worker["work"]) == (False, None)
 
 
 def test_variants_show_their_fields_defaults_and_examples(client: TestClient) -> None:

@@ -228,7 +228,7 @@ def test_who_holds_a_job_is_known_until_it_ends(database: Database) -> None:
 
 def holders(database: Database) -> set[str]:
     with database.read() as session:
-        return jobs.holders(session)
+        return set(jobs.holders(session))
 
 
 def test_a_job_for_the_cpu_is_trained_there_by_a_worker_with_a_card_too(database: Database) -> None:
