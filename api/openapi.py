@@ -7,7 +7,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 from pydantic.json_schema import models_json_schema
 
-from api import glossary
+from api import glossary, response_headers
 from api.callers import PROTECTED
 from api.responses import problems
 from api.schemas.common import Problem
@@ -93,6 +93,7 @@ def _derive(app: FastAPI) -> dict[str, Any]:
             _drop_own_errors(operation["responses"])
             if path.startswith(PROTECTED):
                 _ask_for_key(operation)
+    response_headers.fill_in(document)
     return document
 
 

@@ -95,6 +95,31 @@ def test_every_parameter_is_described(document: dict[str, Any]) -> None:
     assert bare == []
 
 
+def test_headers_that_answers_bring_are_described(document: dict[str, Any], service: Service) -> None:
+    experiment = service.submit()
+    service.submit()
+    path = "/v1/experiments/{experiment_id}"
+    etag = service.client.get(experiment["links"]["self"]).headers["etag"]
+    key = {"Authorization": "Bearer nonsense"}
+    wait = {"Prefer": "wait=0"}
+    asked = [
+        ("post", "/v1/experiments", {"json": {"spec": {"variant": "linear"}}, "headers": wait}),
+        ("get", "/v1/experiments", {"params": {"page_size": 1}}),
+        ("get", path, {}),
+        ("get", path, {"headers": {"If-None-Match": etag}}),
+        ("patch", path, {"json": {"note": "mine"}}),
+        ("post", f"{path}:cancel", {}),
+        ("get", "/v1/experiments", {"headers": key, "params": {"x": "epochd_" + "0" * 32 + "_" + "x" * 43}}),
+    ]
+    told = {"etag", "link", "location", "preference-applied", "retry-after", "www-authenticate"}
+    for method, template, request in asked:
+        answer = service.client.request(method, template.format(experiment_id=experiment["id"]), **request)
+        described = document["paths"][template][method]["responses"][str(answer.status_code)].get("headers", {})
+        assert told & set(answer.headers) <= {name.lower() for name in described}, (method, template)
+        assert all(header["description"] for header in described.values())
+        assert described, (method, template)
+
+
 def test_there_are_examples_for_each_variant_and_they_fit_the_schema(document: dict[str, Any]) -> None:
     content = document["paths"]["/v1/experiments"]["post"]["requestBody"]["content"]["application/json"]
     shown = [example["value"] for example in content["examples"].values()]
