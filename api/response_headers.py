@@ -33,12 +33,12 @@ def fill_in(document: Json) -> None:
 
 
 def _of_operation(method: str, operation: Json, status: str) -> list[str]:
-    takes = {parameter["name"] for parameter in operation.get("parameters", ())}
+    takes = {parameter["name"].lower() for parameter in operation.get("parameters", ())}
     is_conditional = "304" in operation["responses"] or method == "patch"
     brings = {
         "ETag": status == "200" and is_conditional,
         "Link": status == "200" and "page_token" in takes,
-        "Preference-Applied": status in ("201", "202") and "Prefer" in takes,
+        "Preference-Applied": status in ("201", "202") and "prefer" in takes,
     }
     return [name for name, applies in brings.items() if applies]
 

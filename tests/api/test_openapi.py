@@ -102,7 +102,7 @@ def test_headers_that_answers_bring_are_described(document: dict[str, Any], serv
     etag = service.client.get(experiment["links"]["self"]).headers["etag"]
     key = {"Authorization": "Bearer nonsense"}
     wait = {"Prefer": "wait=0"}
-    asked = [
+    asked: list[tuple[str, str, dict[str, Any]]] = [
         ("post", "/v1/experiments", {"json": {"spec": {"variant": "linear"}}, "headers": wait}),
         ("get", "/v1/experiments", {"params": {"page_size": 1}}),
         ("get", path, {}),
