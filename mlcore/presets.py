@@ -280,7 +280,7 @@ _ALL: Final = (
         "dropout-swapped",
         "4.6",
         "Dropout probabilities swapped",
-        "The same two probabilities in either order, beside none: does it matter which layer loses more?",
+        "The same two probabilities in either order, beside none: the order changes the training loss little.",
         {"spec": DROPOUT, "grid": {"dropout": [[0.0, 0.0], [0.2, 0.5], [0.5, 0.2]]}},
     ),
     Preset(
