@@ -3,7 +3,7 @@
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
-DATA ?= var
+DATA ?= $(or $(EPOCHD_DATA),var)
 ARGS ?=
 JOBS ?= 2
 BIN := .venv/bin

@@ -26,8 +26,9 @@ regression with weight decay, and multilayer perceptrons with dropout.
 3. **Look**: `/v1/runs/{run_id}/curves?format=png` is a picture for a slide, the same without `format` are the numbers;
    `/weights`, `/checkpoints`, `/predictions`, `/fit` and `/confusion-matrix` are beside it.
 4. **Sweep**: add `"grid": {"degree": [1, 3, 19], "lambda": [0, 0.1]}, "data_seeds": 10` to the request, and up to
-   100,000 runs train together. `/v1/experiments/{experiment_id}/summary` compares the configurations and says which one
-   to choose, `/curves?aggregate=mean,std` shows how they learn.
+   100,000 runs train together. `/v1/experiments/{experiment_id}/summary` compares the configurations and, given
+   validation data (`n_valid` in the spec, or `folds`), says which one to choose; `/curves?aggregate=mean,std` shows how
+   they learn.
 5. **Go on**: every run and configuration has a `diagnosis` (underfitting, overfitting, good fit, …) with the numbers it
    comes from, and in `next.request` the experiment to post next.
 

@@ -66,7 +66,8 @@ def _listen(options: Options, findings: Findings, service: Service, experiment_i
         service.rest()
         memory, before = service.api_mib(), service.api_cpu_seconds()
         time.sleep(seconds)
-        findings.add("listeners_cpu", (service.api_cpu_seconds() - before - idle) / seconds)
+        listening = service.api_cpu_seconds() - before
+        findings.add("listeners_cpu", 100 * max(0.0, listening - idle) / seconds)  # below nothing is noise
         findings.add("listeners_memory", service.api_mib() - memory)
         harness.medians(findings, options.pick(SAMPLES, 3), {"run_beside": _requests_of(service, experiment_id)})
 
@@ -95,14 +96,14 @@ BENCHMARK: Final = Benchmark(
     series={
         **{name: Series(f"{what}; median of {SAMPLES}") for name, what in REQUESTS.items()},
         "run_beside": Series(f"GET of a run while {WATCHERS} listen; median of {SAMPLES}"),
-        "listeners_cpu": Series(f"CPU time of {WATCHERS} listeners, as a share of one core", "×"),
+        "listeners_cpu": Series(f"CPU time of {WATCHERS} listeners, of one core", "%"),
         "listeners_memory": Series(f"memory that the API gains while {WATCHERS} listen", "MiB"),
     },
     bars=[
         Bar("GET of a run: median under 5 ms", "run", at_most=0.005),
         Bar("GET of a curve of 400 epochs: median under 5 ms", "curve", at_most=0.005),
         Bar("POST of an experiment: median under 10 ms", "submit", at_most=0.01),
-        Bar("200 idle listeners: under 5 % of a core", "listeners_cpu", at_most=0.05),
+        Bar("200 idle listeners: under 5 % of a core", "listeners_cpu", at_most=5.0),
         Bar("200 idle listeners: no more than 2 MiB gained in 20 s", "listeners_memory", at_most=2.0),
     ],
 )

@@ -37,7 +37,7 @@ HEAD: Final = """# Benchmarks
 What epochd's figures come from. Each row of the first table is a promise and what was measured for it; below are all
 figures behind them. Values are medians; in brackets is their spread (least to greatest of up to ten values, quartiles
 of more). Ratios are those of the medians, their spread is that of the single rounds. The sides of a comparison were
-measured in turn, in one run, on one machine that did nothing else.
+measured in turn, in one run, on one machine that did little else; how much stands below.
 
 To run them again: `make bench`. It makes an environment of its own (`.venv-bench`), takes about {minutes:.0f} minutes
 on this machine, and writes this page anew; `make bench ARGS=--quick` only shows within minutes that everything runs.

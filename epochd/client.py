@@ -7,6 +7,7 @@ with Client("http://127.0.0.1:8000") as client:
     print(client.curves(run["id"])["series"]["test_loss"][-1])
 """
 
+import math
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -75,10 +76,11 @@ class Client(Transport):
                 on_progress(experiment)
             if experiment["status"] in FINAL:
                 return experiment
-            if deadline is not None and time.monotonic() + pause > deadline:
+            left = math.inf if deadline is None else deadline - time.monotonic()
+            if left <= 0:
                 raise TimeoutError(f"experiment {experiment_id} is still {experiment['status']} after {timeout:g} s")
             seen = state
-            time.sleep(pause)
+            time.sleep(min(pause, left))
 
     def experiment(self, experiment_id: Id) -> Json:
         """Return an experiment: its request, status, counts of runs by status, progress."""
@@ -88,7 +90,7 @@ class Client(Transport):
         """Follow an experiment: yield what has happened to it, and what happens, until it has ended (`end`).
 
         `progress` says how it stands, `status` what changed, `metrics` has new epochs of up to 50 runs; `query`: run,
-        metric. Where the connection breaks it is made again, and each event comes once; with `last_id`, those after.
+        metric. A connection that breaks is made again, and each event comes once; with `last_id`, those after.
         """
         return self._events(f"/v1/experiments/{experiment_id}/events", query, last_id)
 

@@ -3,14 +3,15 @@
 import ipaddress
 import socket
 
+from epochd.starting import CannotStart
 from store import keys
 from store.engine import Database, make_engine
 
 BACKLOG = 2048
 
 
-class CannotServe(Exception):
-    """The service cannot be started; str() is a sentence for whoever started it."""
+class CannotServe(CannotStart):
+    """The service cannot be started."""
 
 
 def listen(host: str, port: int, database_url: str) -> socket.socket:

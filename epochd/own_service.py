@@ -15,7 +15,6 @@ from rich.console import Console
 
 from epochd.transport import EpochdError
 
-HOME: Final = Path("var")  # the images are fetched once, here
 START_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 20.0  # a little more than `epochd up` gives its own processes
 LOOK_SECONDS: Final = 0.2
@@ -55,19 +54,24 @@ def make_console() -> Console:
     return console if console.is_terminal else Console(width=PLAIN_WIDTH)
 
 
+def home() -> Path:
+    """Return the data folder that is meant where none is named; the images are fetched once, there."""
+    return Path(os.environ.get("EPOCHD_DATA") or "var")
+
+
 def data_folder(data: Path | None, purpose: str) -> Path:
     """Return the folder for the service, with the images in it or, for a fresh folder, linked from beside it.
 
     Raises CannotGoOn where the images cannot be had.
     """
-    _fetch_images(data or HOME, purpose)
+    _fetch_images(data or home(), purpose)
     if data is not None:
         return data.absolute()
-    fresh = HOME.absolute() / purpose / time.strftime("%Y%m%d-%H%M%S")
+    fresh = home().absolute() / purpose / time.strftime("%Y%m%d-%H%M%S")
     fresh.mkdir(parents=True, exist_ok=True)
     link = fresh / "FashionMNIST"
     if not link.is_symlink():
-        link.symlink_to(os.path.relpath(HOME / "FashionMNIST", fresh))
+        link.symlink_to(os.path.relpath(home() / "FashionMNIST", fresh))
     return fresh
 
 

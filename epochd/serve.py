@@ -8,12 +8,13 @@ import sys
 import uvicorn
 
 from api.app import create_app
-from epochd.listening import CannotServe, listen
+from api.settings import ApiSettings
+from epochd.listening import listen
+from epochd.starting import CannotStart, database_explained, settings_explained
 from store.errors import StoreError
 from store.startup import require_database
 from worker.lifeline import end_with
 from worker.logs import configure_logging
-from worker.settings import WorkerSettings
 
 GRACE_SECONDS = 3  # for requests in flight and open streams
 SWITCH_SECONDS = 0.0005
@@ -29,25 +30,27 @@ def main() -> int:
     parser.add_argument("--host", default="127.0.0.1", help="address to serve at (127.0.0.1)")
     parser.add_argument("--port", type=int, default=8000, help="port to serve at (8000)")
     asked = parser.parse_args()
-    settings = WorkerSettings()
-    configure_logging("api")
-    end_with(settings.lifeline)
     try:
-        listening = _listening(asked, settings)
-    except (CannotServe, StoreError) as problem:
+        with settings_explained():
+            settings = ApiSettings()
+            configure_logging("api")
+        end_with(settings.lifeline)
+        with database_explained(settings):
+            listening = _listening(asked, settings)
+    except (CannotStart, StoreError) as problem:
         sys.stderr.write(f"{problem}\n")
         return 1
     sys.setswitchinterval(SWITCH_SECONDS)
     gc.freeze()  # what has been imported stays
     gc.set_threshold(GARBAGE)
-    app = create_app(is_stopping=lambda: server.should_exit)
+    app = create_app(settings, is_stopping=lambda: server.should_exit)
     config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=GRACE_SECONDS)
     server = uvicorn.Server(config)
     server.run(sockets=[listening])
     return 0 if server.started else 1
 
 
-def _listening(asked: argparse.Namespace, settings: WorkerSettings) -> socket.socket:
+def _listening(asked: argparse.Namespace, settings: ApiSettings) -> socket.socket:
     if asked.socket is not None:
         return socket.socket(fileno=asked.socket)
     require_database(settings)

@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Final, Self
 from uuid import uuid4
@@ -66,7 +67,10 @@ class Transport:
     def __init__(self, base_url: str, key: str | None = None) -> None:
         key = key or os.environ.get("EPOCHD_KEY")
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-        self._http = httpx2.Client(base_url=base_url, headers=headers, timeout=TIMEOUT)
+        try:
+            self._http = httpx2.Client(base_url=base_url, headers=headers, timeout=TIMEOUT)
+        except httpx2.InvalidURL as error:
+            raise EpochdError(None, f"{base_url} is no address", str(error)) from error
 
     def __enter__(self) -> Self:
         """Return the client itself."""
@@ -90,18 +94,19 @@ class Transport:
             yield from page["items"]
 
     def _events(self, path: str, query: Mapping[str, Query], last_id: str | None) -> Iterator[Event]:
-        """Yield events up to the last, connecting again where the connection ended before."""
-        failures = 0
+        """Yield events up to the last, connecting again where the connection ended before; not where none was made."""
+        failures, has_heard = 0, False
         while True:
             try:
                 for event in self._connected(path, query, last_id):
                     yield event
-                    failures, last_id = 0, event.id
+                    failures, last_id, has_heard = 0, event.id, True
                     if event.kind == "end":
                         return
             except EpochdError as error:
                 failures += 1
-                if failures > MOST_FAILURES or error.status not in (None, 503):
+                may_pass = error.status == HTTPStatus.SERVICE_UNAVAILABLE or (error.status is None and has_heard)
+                if failures > MOST_FAILURES or not may_pass:
                     raise
             time.sleep(RECONNECT_SECONDS)
 

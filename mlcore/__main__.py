@@ -6,6 +6,7 @@ option whose value is JSON: `--hidden '[256, 64]'`.
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,8 @@ def main(arguments: list[str] | None = None) -> int:
 def _parsed(arguments: list[str]) -> tuple[RunSpec, Path]:
     parser = argparse.ArgumentParser(prog="python -m mlcore", description=__doc__)
     parser.add_argument("--variant", choices=VARIANTS, default="polynomial")
-    parser.add_argument("--data", type=Path, default=Path("var"), help="the data folder, for Fashion-MNIST")
+    home = Path(os.environ.get("EPOCHD_DATA") or "var")
+    parser.add_argument("--data", type=Path, default=home, help="the data folder, for Fashion-MNIST; or EPOCHD_DATA")
     fields = {name for variant in VARIANTS.values() for name in variant.model_fields} - {"variant"}
     for name in sorted(fields):
         parser.add_argument(f"--{name}", f"--{name.replace('_', '-')}", dest=name, default=None, metavar="JSON")

@@ -280,7 +280,7 @@ _ALL: Final = (
         "dropout-swapped",
         "4.6",
         "Dropout probabilities swapped",
-        "What is dropped near the input is lost to all that follows: 0.5 then 0.2 fits the training set least.",
+        "The same two probabilities in either order, beside none: the order changes the training loss little.",
         {"spec": DROPOUT, "grid": {"dropout": [[0.0, 0.0], [0.2, 0.5], [0.5, 0.2]]}},
     ),
     Preset(

@@ -123,7 +123,8 @@ class BaseSpec(Strict):
     )
     keep_checkpoints: KeepCheckpoints = Field(
         "last_and_best",
-        description="Which weights stay readable after the run: best = lowest valid_loss, else test_loss.",
+        description="Which weights stay readable after the run: best = lowest valid_loss, else test_loss. "
+        "Experiments of more than 100 runs keep `last` unless they set it.",
     )
     reuse: bool = Field(default=True, description="Whether an earlier, equal run may answer this one.")
 

@@ -9,19 +9,21 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import Session
+
+from store.errors import DatabaseUnsupported
 
 BUSY_TIMEOUT_SECONDS = 15
 BUSY_RETRY_SECONDS = 0.01
 CONNECT_TIMEOUT_SECONDS = 10
-SILENCE: dict[
-    str, int
-] = {  # of a server, after which its host is taken for gone: some 30 s instead of the system's hours
+SILENCE = {  # of a server, after which its host is taken for gone: some 30 s instead of the system's hours
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 4,
     "tcp_user_timeout": 30_000,  # milliseconds
 }
+BACKENDS = ("sqlite", "postgresql", "postgres")
 
 # JSON has no NaN: SQLite would store one that no reader takes back, PostgreSQL refuses it. Fail alike, and early.
 _to_json = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
@@ -33,9 +35,25 @@ def make_engine(url: str) -> Engine:
     SQLite: write-ahead log, synchronous FULL, foreign keys on, 15 s of patience with other writers, and transactions
     that start as writers (BEGIN IMMEDIATE), because one that turns into a writer halfway fails at once when another
     writes. PostgreSQL: psycopg, and a connection that was cut is noticed and replaced before use.
+    Raises DatabaseUnsupported for any other.
     """
-    parsed = make_url(url)
+    parsed = _parsed(url)
     return _sqlite_engine(parsed) if parsed.get_backend_name() == "sqlite" else _postgresql_engine(parsed)
+
+
+def _parsed(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise DatabaseUnsupported(
+            "EPOCHD_DATABASE_URL is no address of a database, such as postgresql://user:password@host/name."
+        ) from None
+    if parsed.get_backend_name() not in BACKENDS:
+        raise DatabaseUnsupported(
+            f"EPOCHD_DATABASE_URL names a {parsed.get_backend_name()} database; epochd works with postgresql:// and "
+            "sqlite:/// databases."
+        )
+    return parsed
 
 
 def _sqlite_engine(url: URL) -> Engine:

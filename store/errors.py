@@ -37,6 +37,10 @@ class SchemaOutdated(StoreError):
     """The tables are not those of this version; migrate before using them."""
 
 
+class DatabaseUnsupported(StoreError):
+    """The database is of a kind that the store cannot work with."""
+
+
 class DatabaseUnreachable(StoreError):
     """The database did not answer for as long as it was waited for."""
 

@@ -35,7 +35,7 @@ class Problem(BaseModel):
 
     type: str = Field(description="A path that leads to an explanation of this kind of problem.")
     title: str
-    status: int
+    status: int = Field(description="The HTTP status of the answer.")
     detail: str = Field(description="What is wrong with this request.")
     instance: str = Field(description="The path that was asked for.")
     request_id: str = Field(description="Also in the X-Request-ID header and in the server's log.")

@@ -104,7 +104,7 @@ class Dropout(Answer):
     rows: int
     cols: int
     p: float
-    seed: int
+    seed: int = Field(description="Which mask it is.")
     x: list[list[float]] = Field(description="The tensor, 0, 1, 2, … row by row.")
     mask: list[list[float]] = Field(
         description="What each unit is multiplied with: 0, or 1/(1 − p) with p rounded to a multiple of 2⁻¹⁶, so that "
@@ -128,4 +128,4 @@ class Concept(Answer):
 class ConceptList(Answer):
     """The concepts there are."""
 
-    items: list[Concept]
+    items: list[Concept] = Field(description="One per concept.")

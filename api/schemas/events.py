@@ -34,7 +34,7 @@ class Happening(Answer):
     """One change: of the experiment, of a job, or of runs."""
 
     of: Literal["experiment", "job", "run"] = Field(description="What it happened to.")
-    kind: str = Field(description="status, cancel_requested, crashed, resumed_elsewhere or checkpoint_damaged.")
+    kind: str = Field(description="status, cancel_requested, crashed, resumed_elsewhere, checkpoint_damaged or split.")
     status: Status | None = Field(description="The new status; null when none changed.")
     reason: str | None = Field(description="Why, for people.")
     job_id: UUID | None
@@ -74,7 +74,7 @@ class NewEpochs(Answer):
 class MetricsEvent(Answer):
     """`event: metrics`: epochs that were stored since the message before."""
 
-    runs: list[NewEpochs]
+    runs: list[NewEpochs] = Field(description="Those of the followed runs that have new epochs.")
 
 
 class ProgressEvent(Answer):

@@ -92,9 +92,9 @@ class ExperimentLinks(Answer):
     """Where to go on from here."""
 
     self: str
-    runs: str
+    runs: str = Field(description="Path of the list of its runs.")
     curves: str
-    summary: str
+    summary: str = Field(description="Path of the summary by configuration.")
     events: str
     cancel: str
     retry: str
@@ -142,7 +142,7 @@ class Experiment(ExperimentSummary):
 class ExperimentPage(Answer):
     """Experiments, newest first unless asked otherwise."""
 
-    items: list[ExperimentSummary]
+    items: list[ExperimentSummary] = Field(description="In the order asked for.")
     next_page_token: str | None = Field(description="Pass it as page_token for the next page; null on the last one.")
 
 

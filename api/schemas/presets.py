@@ -28,7 +28,7 @@ class PresetSummary(Answer):
 class PresetList(Answer):
     """All presets, in the order of the chapter."""
 
-    items: list[PresetSummary]
+    items: list[PresetSummary] = Field(description="In the order of the chapter.")
 
 
 class Preset(PresetSummary):

@@ -57,7 +57,7 @@ class Worker(Answer):
     name: str
     hostname: str
     pid: int
-    queues: list[str]
+    queues: list[str] = Field(description="The queues it takes jobs from, the preferred one first.")
     device: str = Field(description="cpu, or cuda and the card's name, as runs tell of where they were trained.")
     card: Card | None = Field(description="The card it trains on; null for the CPU.")
     threads: int = Field(description="CPU threads it trains with.")
@@ -70,7 +70,7 @@ class Worker(Answer):
 class WorkerList(Answer):
     """The live workers."""
 
-    items: list[Worker]
+    items: list[Worker] = Field(description="By name.")
 
 
 def worker(row: tables.Worker, holding: Holding | None, sees: str | None) -> Worker:

@@ -93,7 +93,7 @@ class Checkpoint(Answer):
 class CheckpointList(Answer):
     """The checkpoints of a run."""
 
-    items: list[Checkpoint]
+    items: list[Checkpoint] = Field(description="By epoch.")
 
 
 class PredictionRequest(BaseModel):
@@ -157,4 +157,4 @@ class Predictions(Answer):
     run_id: UUID
     checkpoint: str
     epoch: int = Field(description="After how many epochs the weights were taken.")
-    items: list[ClassPrediction | ValuePrediction]
+    items: list[ClassPrediction | ValuePrediction] = Field(description="One per input or index, in their order.")

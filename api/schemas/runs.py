@@ -110,7 +110,7 @@ class Run(RunSummary):
 class RunPage(Answer):
     """Runs: an experiment's in the order of their numbers, those of all newest first unless asked otherwise."""
 
-    items: list[RunSummary]
+    items: list[RunSummary] = Field(description="An experiment's by number, those of all in the order asked for.")
     next_page_token: str | None = Field(description="Pass it as page_token for the next page; null on the last one.")
 
 

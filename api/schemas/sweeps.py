@@ -46,7 +46,7 @@ class LabelledCurves(RunCurves):
     number: int = Field(description="The run's place in the experiment, from 0.")
     label: str
     values: dict[str, Any] = Field(description="Its values of the fields in `group_by`.")
-    seed: int
+    seed: int = Field(description="Of initial weights, batch order and dropout masks.")
     data_seed: int
     fold: int | None
 
@@ -57,7 +57,7 @@ class ExperimentCurves(Answer):
     experiment_id: UUID
     runs_total: int = Field(description="How many runs the experiment has.")
     group_by: list[str] = Field(description="The fields whose values are shown: the grid's, unless others were named.")
-    runs: list[LabelledCurves]
+    runs: list[LabelledCurves] = Field(description="The curves of each run.")
 
 
 class GroupCurves(Answer):
@@ -65,7 +65,7 @@ class GroupCurves(Answer):
 
     values: dict[str, Any] = Field(description="The fields in which they agree.")
     label: str
-    runs: int
+    runs: int = Field(description="How many runs the group has.")
     replicates: int = Field(description="Runs, those of a replicate's folds counted once.")
     epochs: list[int] = Field(description="The epochs that at least one of them has evaluated, from 1.")
     series: dict[MetricName, dict[Statistic, list[Number]]] = Field(

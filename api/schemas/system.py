@@ -2,19 +2,21 @@
 
 from typing import Literal
 
+from pydantic import Field
+
 from api.schemas.common import Answer
 
 
 class Health(Answer):
     """The process answers."""
 
-    status: Literal["ok"] = "ok"
+    status: Literal["ok"] = Field("ok", description="Always ok.")
 
 
 class Readiness(Answer):
     """Everything needed to take and train experiments is there."""
 
-    status: Literal["ready"] = "ready"
+    status: Literal["ready"] = Field("ready", description="Always ready: what is missing is a problem with status 503.")
     workers: int
 
 

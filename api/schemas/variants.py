@@ -18,14 +18,14 @@ class VariantSummary(Answer):
 class VariantList(Answer):
     """All model variants."""
 
-    items: list[VariantSummary]
+    items: list[VariantSummary] = Field(description="One per variant.")
 
 
 class Example(Answer):
     """A request to start from."""
 
-    summary: str
-    description: str
+    summary: str = Field(description="What it is, in one line.")
+    description: str = Field(description="What it shows.")
     value: dict[str, Any] = Field(description="The body for POST /v1/experiments.")
 
 

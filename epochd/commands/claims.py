@@ -2,7 +2,8 @@
 
 import json
 import time
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +14,7 @@ from rich.table import Table
 
 from epochd.claim_words import VERDICTS, effect, share
 from epochd.client import Client
-from epochd.commands.presets import HERE, Key, Url
+from epochd.commands.asking import HERE, Key, Url, asking
 from epochd.commands.server_parts import server_parts
 from epochd.own_service import data_folder, exit_status, make_console, relative, serving
 from epochd.transport import Json
@@ -38,8 +39,8 @@ def claims(
 
     def work() -> bool:
         wanted, began = chosen(names or []), time.monotonic()
-        service = nullcontext(url) if data is None else serving(data_folder(data, "claims"), console)
-        with service as address, Client(address, key) as client:
+        service = asking(url, key) if data is None else _own_service(data, key, console)
+        with service as client:
             found, pictures = check(client, wanted, console, retrain=retrain)
         _save(out, found, page(found, pictures))
         _show(found, console)
@@ -48,6 +49,12 @@ def claims(
         return all(one["replicates"] for one in found["claims"])
 
     raise typer.Exit(exit_status(work))
+
+
+@contextmanager
+def _own_service(data: Path, key: str | None, console: Console) -> Iterator[Client]:
+    with serving(data_folder(data, "claims"), console) as address, Client(address, key) as client:
+        yield client
 
 
 def _save(folder: Path, found: Json, page: str) -> None:

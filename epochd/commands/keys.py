@@ -24,16 +24,15 @@ PLAIN_WIDTH: Final = 150  # where there is no terminal
 
 keys = typer.Typer(name="keys", help="Make, list and revoke the API keys of the service.", no_args_is_help=True)
 
-Data = Annotated[
-    Path | None,
-    typer.Option(help="Data folder of the service; EPOCHD_DATA or ./var if not given.", file_okay=False),
-]
+Data = Annotated[Path, typer.Option(help="Data folder of the service.", envvar="EPOCHD_DATA", file_okay=False)]
+HERE: Final = Path("var")
 
 
 @keys.command()
 def create(
     owner: Annotated[
-        str | None, typer.Option(help="Whose is what is submitted with this key; each sees their own only. [local]")
+        str | None,
+        typer.Option(help="Whose is what is submitted with this key; each sees their own only.", show_default="local"),
     ] = None,
     scope: Annotated[
         Scope, typer.Option(help="read looks; write submits and cancels too; admin does so with everybody's.")
@@ -48,7 +47,7 @@ def create(
             "label; print them as CSV.",
         ),
     ] = None,
-    data: Data = None,
+    data: Data = HERE,
 ) -> None:
     """Make a key and print it, this once; from then on the service asks every request for one."""
     wanted = _wanted(owner, scope, label, roster)
@@ -64,9 +63,9 @@ def create(
 
 
 @keys.command("list")
-def list_keys(data: Data = None) -> None:
+def list_keys(data: Data = HERE) -> None:
     """List the keys there are: of each what is known, which is not the key itself."""
-    with _database(data) as database, database.read() as session:
+    with _database(data, may_be_new=False) as database, database.read() as session:
         from store import keys as stored
 
         rows = stored.all_of(session)
@@ -82,10 +81,10 @@ def list_keys(data: Data = None) -> None:
 
 @keys.command()
 def revoke(
-    key_id: Annotated[UUID, typer.Argument(metavar="ID", help="As `epochd keys list` shows it.")], data: Data = None
+    key_id: Annotated[UUID, typer.Argument(metavar="ID", help="As `epochd keys list` shows it.")], data: Data = HERE
 ) -> None:
     """Make a key good for nothing, for ever; a running service refuses it within two seconds."""
-    with _database(data) as database, database.write() as session:
+    with _database(data, may_be_new=False) as database, database.write() as session:
         from store import keys as stored
 
         stored.revoke(session, key_id)
@@ -106,36 +105,39 @@ def _wanted(owner: str | None, scope: Scope, label: str, roster: Path | None) ->
         raise typer.BadParameter(str(problem), param_hint="--from") from None
 
 
-def _make(wanted: Sequence[NewKey], data: Path | None) -> list[str]:
-    with _database(data) as database, database.write() as session:
+def _make(wanted: Sequence[NewKey], data: Path) -> list[str]:
+    with _database(data, may_be_new=True) as database, database.write() as session:
         from store import keys as stored
 
         return [stored.create(session, owner=new.owner, scope=new.scope, label=new.label)[1] for new in wanted]
 
 
 @contextmanager
-def _database(data: Path | None) -> "Iterator[Database]":
-    """Yield the service's database; what goes wrong ends the command with a sentence."""
+def _database(data: Path, *, may_be_new: bool) -> "Iterator[Database]":
+    """Yield the service's database, which is made where it may be new; what goes wrong ends the command."""
     with server_parts("keys"):
-        from sqlalchemy.exc import OperationalError
-
+        from epochd import starting
         from store.engine import Database, make_engine
         from store.errors import StoreError
         from store.settings import StoreSettings
         from store.startup import prepare
-    settings = StoreSettings() if data is None else StoreSettings(data=data)
-    database = Database(make_engine(settings.url))
     try:
-        prepare(settings)
-        yield database
-    except StoreError as problem:
+        with starting.settings_explained():
+            settings = StoreSettings(data=data)
+        if not may_be_new:
+            starting.require_database_file(settings)
+        elif settings.database_url is None:
+            starting.make_data_folder(settings.data)
+        with starting.database_explained(settings):
+            prepare(settings)
+            database = Database(make_engine(settings.url))
+            try:
+                yield database
+            finally:
+                database.dispose()
+    except (starting.CannotStart, StoreError) as problem:
         typer.echo(str(problem), err=True)
         raise typer.Exit(1) from None
-    except OperationalError as problem:
-        typer.echo(f"The database cannot be used: {problem.orig}", err=True)
-        raise typer.Exit(1) from None
-    finally:
-        database.dispose()
 
 
 def _time(seconds: float | None) -> str:

@@ -13,7 +13,8 @@ def server_parts(command: str) -> Iterator[None]:
         yield
     except ModuleNotFoundError as missing:
         typer.echo(
-            f"epochd {command} needs the server's parts ({missing.name} is missing): pip install 'epochd[server]'",
+            f"epochd {command} needs the server's parts ({missing.name} is missing): pip install '.[server]' in "
+            "epochd's checkout",
             err=True,
         )
         raise typer.Exit(1) from None

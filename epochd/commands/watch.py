@@ -8,21 +8,19 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from epochd.client import Client
-from epochd.commands.presets import HERE, Url
-from epochd.transport import EpochdError, Event, Json
+from epochd.commands.asking import HERE, Key, Url, asking
+from epochd.transport import Event, Json
 
 
 def watch(
-    experiment_id: Annotated[UUID, typer.Argument(metavar="ID", help="Of the experiment.")], url: Url = HERE
+    experiment_id: Annotated[UUID, typer.Argument(metavar="ID", help="Of the experiment.")],
+    url: Url = HERE,
+    key: Key = None,
 ) -> None:
     """Show how far an experiment is, and what happens to it, until it has ended."""
     console = Console()
-    try:
-        with Client(url) as client:
-            status = _follow(client, experiment_id, console)
-    except EpochdError as problem:
-        typer.echo(str(problem), err=True)
-        raise typer.Exit(1) from None
+    with asking(url, key) as client:
+        status = _follow(client, experiment_id, console)
     raise typer.Exit(int(status != "succeeded"))
 
 

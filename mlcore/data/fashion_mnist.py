@@ -100,6 +100,9 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         folder = source.fetch(root, _say)
         source.verify(folder)
+    except DatasetDamaged as error:
+        _say(f"{error} Delete it from the data folder and run this again.")
+        return 1
     except DatasetError as error:
         _say(f"{error}")
         return 1

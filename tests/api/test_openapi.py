@@ -10,7 +10,10 @@ from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from api import examples
+from store import history
 from tests.api.service import Service
+
+KINDS = ("STATUS_CHANGED", "CANCEL_REQUESTED", "CRASHED", "RESUMED_ELSEWHERE", "CHECKPOINT_DAMAGED", "SPLIT")
 
 
 @pytest.fixture
@@ -83,6 +86,24 @@ def test_every_field_is_described(document: dict[str, Any]) -> None:
         if not {"description", "$ref", "const"} & said.keys()
     ]
     assert bare == []
+
+
+def test_fields_of_the_same_name_that_mean_different_things_are_described_apart(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    for field, places in {
+        "status": ("Problem", "Health", "Readiness"),
+        "runs": ("ExperimentCurves", "MetricsEvent", "ExperimentLinks", "GroupCurves"),
+        "summary": ("ExperimentLinks", "Example"),
+        "seed": ("Dropout", "Run"),
+        "items": ("PresetList", "VariantList", "WorkerList", "CheckpointList", "ExperimentPage"),
+    }.items():
+        assert len({schemas[place]["properties"][field]["description"] for place in places}) == len(places), field
+
+
+def test_what_can_happen_is_listed(document: dict[str, Any]) -> None:
+    kinds = {getattr(history, name) for name in KINDS}
+    said = document["components"]["schemas"]["Happening"]["properties"]["kind"]["description"]
+    assert set(re.findall("[a-z_]+", said)) - {"or"} == kinds
 
 
 def test_every_parameter_is_described(document: dict[str, Any]) -> None:

@@ -1,5 +1,7 @@
 """The client against a real service."""
 
+import time
+
 import pytest
 
 from epochd import Client, EpochdError
@@ -68,7 +70,11 @@ def test_waiting_gives_up_after_its_timeout_and_a_cancelled_experiment_is_final(
     experiment = client.submit(LONG)
 
     with pytest.raises(TimeoutError, match=experiment["id"]):
-        client.wait(experiment["id"], timeout=0.2)
+        client.wait(experiment["id"], timeout=0)
+    began = time.monotonic()
+    with pytest.raises(TimeoutError, match=r"after 0\.7 s"):
+        client.wait(experiment["id"], timeout=0.7)
+    assert time.monotonic() - began >= 0.7
     client.cancel(experiment["id"])
 
     assert client.wait(experiment["id"], timeout=30)["status"] == "cancelled"

@@ -1,12 +1,12 @@
 """What the client makes of answers that are no success, or none of the service's."""
 
 import http.server
-import socket
 import threading
 
 import pytest
 
 from epochd import Client, EpochdError
+from tests.epochd.command_line import nobodys_address
 
 
 def test_a_refusal_is_an_error_that_says_what_is_wrong_and_where(client: Client) -> None:
@@ -28,9 +28,7 @@ def test_an_unknown_id_is_an_error(client: Client) -> None:
 
 
 def test_no_answer_is_an_error_that_names_the_address() -> None:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        address = f"http://127.0.0.1:{unused.getsockname()[1]}"
+    address = nobodys_address()
 
     with Client(address) as client, pytest.raises(EpochdError, match=address) as caught:
         client.ready()

@@ -58,4 +58,4 @@ def test_what_needs_the_server_says_what_to_install(command: str) -> None:
     result = run_with_base_only(f"from epochd.commands import main; sys.argv = ['epochd', {command!r}]; main()")
 
     assert result.returncode == 1
-    assert "epochd[server]" in result.stderr
+    assert "pip install '.[server]'" in result.stderr

@@ -114,6 +114,17 @@ def test_without_sums_of_its_own_a_folder_must_hold_the_official_set(copy_of_sam
         fashion_mnist.load(copy_of_sample)
 
 
+def test_fetching_a_damaged_set_says_what_to_delete(copy_of_sample: Path) -> None:
+    (fashion_mnist_source.raw_folder(copy_of_sample) / "t10k-labels-idx1-ubyte").write_bytes(b"")
+    command = [sys.executable, "-m", "mlcore.data.fashion_mnist", "--root", str(copy_of_sample)]
+
+    refused = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY)
+
+    assert refused.returncode == 1
+    assert "t10k-labels-idx1-ubyte does not have its known content" in refused.stderr
+    assert refused.stderr.endswith("Delete it from the data folder and run this again.\n")
+
+
 def test_damage_is_not_remembered(copy_of_sample: Path) -> None:
     file = fashion_mnist_source.raw_folder(copy_of_sample) / "t10k-labels-idx1-ubyte"
     good = file.read_bytes()
