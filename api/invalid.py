@@ -7,7 +7,7 @@ its messages speak of Python. The document itself decides here what is a place i
 import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
@@ -50,8 +50,9 @@ def pointer(path: Iterable[str | int]) -> str:
 def body_model(request: Request) -> type[BaseModel] | None:
     """The model that the route being answered reads its body with."""
     body_field = getattr(request.scope.get("route"), "body_field", None)
-    model = body_field.field_info.annotation if body_field else None
-    return model if isinstance(model, type) and issubclass(model, BaseModel) else None
+    annotation = body_field.field_info.annotation if body_field else None
+    models = (annotation, *get_args(annotation))  # a body that may be left out is `Model | None`
+    return next((one for one in models if isinstance(one, type) and issubclass(one, BaseModel)), None)
 
 
 def faults(error: RequestValidationError, model: type[BaseModel] | None = None) -> list[Fault]:
@@ -147,7 +148,13 @@ def _unknown_field(name: str, model: type[BaseModel] | None) -> str:
     allowed = sorted(fields, key=BaseSpec.model_fields.__contains__)  # a variant's own fields first
     if name == "lambda" and "weight_decay" in allowed:
         return "is another name for weight_decay, which is given too; give one of them"
-    variant = next((variant for variant, spec in VARIANTS.items() if spec is model), None)
+    if "weight_decay" in allowed:
+        allowed.insert(allowed.index("weight_decay") + 1, "lambda")
+    return unknown_field(name, allowed, next((variant for variant, spec in VARIANTS.items() if spec is model), None))
+
+
+def unknown_field(name: str, allowed: Sequence[str], variant: str | None = None) -> str:
+    """What is wrong with a field or a parameter of this name, where these are allowed."""
     what = f"is no field of variant {variant}" if variant else "is not a known field"
     listed = f"; allowed: {', '.join(allowed)}" if allowed else ""
     return what + _hint(name, variant, allowed) + listed

@@ -19,6 +19,7 @@ from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
 
 from api import problem_kinds as kinds
+from api import strict_query
 from api.invalid import Fault, pointer
 from api.problems import MOST_ERRORS, Problem, invalid_problem
 
@@ -32,7 +33,7 @@ _no_text = re.compile("[\0\ud800-\udfff]")
 
 
 class StrictRoute(APIRoute):
-    """A route whose JSON body is read strictly."""
+    """A route whose JSON body is read strictly, and whose query has only parameters that it declares."""
 
     LARGEST: ClassVar = "max_body_bytes"
     """The setting that limits its size."""
@@ -40,8 +41,10 @@ class StrictRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """FastAPI's own handler, handed a request whose body is already read and found good."""
         answer = super().get_route_handler()
+        parameters = strict_query.declared(self.dependant)
 
         async def handler(request: Request) -> Response:
+            strict_query.check(request, parameters)
             if self.body_field is None:
                 return await answer(request)
             strict = StrictRequest(request.scope, request.receive)

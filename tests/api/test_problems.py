@@ -4,6 +4,7 @@ import base64
 import json
 import re
 from collections.abc import Iterator
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -223,17 +224,21 @@ def test_a_token_of_another_order_is_refused(service: Service) -> None:
 
 def test_a_token_of_another_list_is_refused(service: Service) -> None:
     experiment = service.submit(seeds=2)
-    service.submit()
-    lists = [experiment["links"]["runs"], "/v1/experiments"]
-    tokens = [service.get(path, page_size=1)["next_page_token"] for path in lists]
-    for path, other in zip(lists, reversed(tokens), strict=True):
-        problem(service.client.get(path, params={"page_token": other}), 422, "invalid")
+    other = service.submit(seeds=2)
+    lists = [experiment["links"]["runs"], other["links"]["runs"], "/v1/experiments", "/v1/runs"]
+    tokens = {path: service.get(path, page_size=1)["next_page_token"] for path in lists}
+    for path, source in permutations(lists, 2):
+        problem(service.client.get(path, params={"page_token": tokens[source]}), 422, "invalid")
 
 
-@pytest.mark.parametrize("content", ["[-1]", "[1.0]", "[true]", "[2147483648]", "[1e999]", "[]", "[[1]]", "3", "{}"])
+@pytest.mark.parametrize(
+    "content",
+    [*(f'["PATH",{one}]' for one in ("-1", "1.0", "true", "2147483648", "1e999", "[1]")), '["PATH"]', "[]", "3", "{}"],
+)
 def test_a_made_up_token_of_an_experiments_runs_is_refused(service: Service, content: str) -> None:
-    made_up = base64.urlsafe_b64encode(content.encode()).decode()
-    answer = service.client.get(service.submit()["links"]["runs"], params={"page_token": made_up})
+    path = service.submit()["links"]["runs"]
+    made_up = base64.urlsafe_b64encode(content.replace("PATH", path).encode()).decode()
+    answer = service.client.get(path, params={"page_token": made_up})
     assert [error["pointer"] for error in problem(answer, 422, "invalid")["errors"]] == ["/page_token"]
 
 
