@@ -61,6 +61,7 @@ def test_an_unknown_preset_is_told_which_there_are(service: Service, method: str
     ("changes", "pointer"),
     [
         ({"spec": {"variant": "mlp"}}, "/spec"),
+        ({"name": " "}, "/name"),
         ({"seeds": 0}, "/seeds"),
         ({"data_seeds": [1, 1]}, "/data_seeds"),
         ({"device": "tpu"}, "/device"),

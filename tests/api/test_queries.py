@@ -1,5 +1,7 @@
 """Query parameters that a route does not know, or that come twice, are errors, whatever the method."""
 
+import base64
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -55,3 +57,31 @@ def test_a_parameter_is_given_once_where_one_value_is_meant(service: Service) ->
     assert "twice" in said(service.client.get("/v1/experiments?page_size=1&page_size=2"))["/page_size"]
     curves = service.run_of(service.submit())["links"]["curves"]
     assert service.client.get(f"{curves}?metric=train_loss&metric=test_loss").status_code == 200
+
+
+def test_a_token_of_another_order_is_refused(service: Service) -> None:
+    for _ in range(2):
+        service.submit()
+    token = service.get("/v1/experiments", page_size=1)["next_page_token"]
+    answer = service.client.get("/v1/experiments", params={"page_token": token, "order_by": "created_at"})
+    problem(answer, 422, "invalid")
+
+
+def test_a_token_of_another_list_is_refused(service: Service) -> None:
+    experiment = service.submit(seeds=2)
+    other = service.submit(seeds=2)
+    lists = [experiment["links"]["runs"], other["links"]["runs"], "/v1/experiments", "/v1/runs"]
+    tokens = {path: service.get(path, page_size=1)["next_page_token"] for path in lists}
+    for path, source in permutations(lists, 2):
+        problem(service.client.get(path, params={"page_token": tokens[source]}), 422, "invalid")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [*(f'["PATH",{one}]' for one in ("-1", "1.0", "true", "2147483648", "1e999", "[1]")), '["PATH"]', "[]", "3", "{}"],
+)
+def test_a_made_up_token_of_an_experiments_runs_is_refused(service: Service, content: str) -> None:
+    path = service.submit()["links"]["runs"]
+    made_up = base64.urlsafe_b64encode(content.replace("PATH", path).encode()).decode()
+    answer = service.client.get(path, params={"page_token": made_up})
+    assert [error["pointer"] for error in problem(answer, 422, "invalid")["errors"]] == ["/page_token"]
