@@ -75,9 +75,14 @@ def of_pointed(error: PointedError) -> Fault:
     cause = error.__cause__
     is_value = error.pointer.rpartition("/")[2].isdecimal()
     if isinstance(cause, ValidationError) and is_value:
-        found = next(item for item in cause.errors() if item["type"] not in SILENT)
-        return Fault(error.pointer, _sentence(found, None))
+        return of_value(error.pointer, cause)
     return Fault(error.pointer, error.detail)
+
+
+def of_value(at: str, error: ValidationError) -> Fault:
+    """What pydantic told of one value, in our words for it."""
+    found = next(item for item in error.errors() if item["type"] not in SILENT)
+    return Fault(at, _sentence(found, None))
 
 
 @dataclass(frozen=True)

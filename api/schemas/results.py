@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from api.schemas.common import Answer, Number, Query, Time
+from api.schemas.common import Answer, Apart, Number, Once, Query, Time
 
 MetricName = Literal[
     "train_loss",
@@ -29,7 +29,9 @@ class CurveQuery(Query):
     """Which part of the curves, and how."""
 
     format: Format = Field(None, description="json, csv, png or svg; wins over the Accept header.")
-    metric: list[MetricName] = Field([], description="Only these metrics; repeat the parameter for several.")
+    metric: Annotated[list[MetricName], Apart, Once] = Field(
+        [], description="Only these metrics; separate several by commas, or repeat the parameter."
+    )
     after_epoch: int = Field(0, ge=0, le=1_000_000_000, description="Only later epochs: to ask for what is new.")
     max_points: int | None = Field(
         None,
