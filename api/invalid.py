@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from mlcore.errors import PointedError
 from mlcore.spec import VARIANTS, BaseSpec, KeepEvery, LinearDefaultInit, NormalInit
+from mlcore.words import counted
 
 Place = Literal["body", "query", "header", "path", "cookie"]
 
@@ -189,7 +190,7 @@ def _choices(ctx: Mapping[str, Any]) -> str:
 
 
 def _length(what: str, bound: str, key: str) -> Callable[[Mapping[str, Any]], str]:
-    return lambda ctx: f"must have at {bound} {ctx[key]} {what}"
+    return lambda ctx: f"must have at {bound} {counted(ctx[key], what)}"
 
 
 def _says(sentence: str) -> Callable[[Mapping[str, Any]], str]:
@@ -217,12 +218,12 @@ _SENTENCES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "bool_type": _says("must be true or false"),
     "bool_parsing": _says("must be true or false"),
     "string_type": _says("must be text"),
-    "string_too_long": _length("characters", "most", "max_length"),
-    "string_too_short": _length("characters", "least", "min_length"),
+    "string_too_long": _length("character", "most", "max_length"),
+    "string_too_short": _length("character", "least", "min_length"),
     "string_pattern_mismatch": _says("must look like the pattern {pattern}"),
     "list_type": _says("must be a list"),
-    "too_long": _length("items", "most", "max_length"),
-    "too_short": _length("items", "least", "min_length"),
+    "too_long": _length("item", "most", "max_length"),
+    "too_short": _length("item", "least", "min_length"),
     "uuid_parsing": _says("must be an id, as answers show it"),
     "uuid_type": _says("must be an id, as answers show it"),
     "dict_type": _says("must be an object"),

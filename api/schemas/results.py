@@ -127,9 +127,9 @@ class PredictionRequest(BaseModel):
     @model_validator(mode="after")
     def _one_or_the_other(self) -> Self:
         if (self.split is None) != (self.indices is None):
-            raise ValueError("split and indices belong together: give both")
+            raise ValueError("must have both split and indices, or neither")
         if (self.inputs is None) == (self.split is None):
-            raise ValueError("give either inputs, or split and indices")
+            raise ValueError("must have either inputs, or split and indices")
         return self
 
 
