@@ -58,10 +58,7 @@ class Axes:
     @property
     def metrics(self) -> tuple[str, ...]:
         """The metrics that such runs measure."""
-        absent = [] if self.validated else ["valid_loss", "valid_accuracy"]
-        if self.variant != "mlp":
-            absent += [name for name in METRICS if name.startswith("running_") or name.endswith("_accuracy")]
-        return tuple(name for name in METRICS if name not in absent)
+        return measured(self.variant, validated=self.validated)
 
     def fields(self, asked: Sequence[str], parameter: str) -> list[str]:
         """The fields to group by: those asked for, else the grid's; raises Problem 422 for what is no field."""
@@ -102,6 +99,21 @@ def _first(waiting: list[str]) -> str | None:
 def canonical(field: str) -> str:
     """A field of a spec by its own name."""
     return "weight_decay" if field == "lambda" else field
+
+
+def measured(variant: str, *, validated: bool) -> tuple[str, ...]:
+    """The metrics that runs of a variant measure, with or without a validation set."""
+    absent = [] if validated else ["valid_loss", "valid_accuracy"]
+    if variant != "mlp":
+        absent += [name for name in METRICS if name.startswith("running_") or name.endswith("_accuracy")]
+    return tuple(name for name in METRICS if name not in absent)
+
+
+def check_measured(asked: Sequence[str], there: Sequence[str]) -> None:
+    """Raises Problem 422 for metrics other than those there are."""
+    for name in asked:
+        if name not in there:
+            raise refused("metric", f"{name} is not measured here; those that are: {', '.join(there)}")
 
 
 def refused(parameter: str, detail: str) -> Problem:

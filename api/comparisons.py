@@ -65,7 +65,7 @@ def _check_comparable(a: Chosen, b: Chosen, metric: str) -> None:
         raise invalid_problem([Fault("/b", detail)])
     for name, side in (("a", a), ("b", b)):
         if metric not in side.axes.metrics:
-            detail = f"is not measured by {name}; that are {', '.join(side.axes.metrics)}"
+            detail = f"is not measured by {name}; those that are: {', '.join(side.axes.metrics)}"
             raise invalid_problem([Fault("/metric", detail)])
     if metric.endswith("_loss") and a.spec["loss"] != b.spec["loss"]:
         detail = (

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from api import labels
+from api.text import only_text
 from store.curves import Curve
 
 if TYPE_CHECKING:
@@ -241,8 +242,8 @@ def spans_decades(arrays: Sequence[Values]) -> bool:
 
 
 def wrapped(text: str, width: int) -> str:
-    """At most two lines of at most so many characters."""
-    return textwrap.fill(text, width, max_lines=2, placeholder=" …")
+    """At most two lines of at most so many characters; a name stored long ago may hold what is no text."""
+    return textwrap.fill(only_text(text), width, max_lines=2, placeholder=" …")
 
 
 def short(text: str, longest: int) -> str:

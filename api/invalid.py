@@ -7,7 +7,7 @@ its messages speak of Python. The document itself decides here what is a place i
 import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from mlcore.errors import PointedError
 from mlcore.spec import VARIANTS, BaseSpec, KeepEvery, LinearDefaultInit, NormalInit
+from mlcore.words import counted
 
 Place = Literal["body", "query", "header", "path", "cookie"]
 
@@ -50,8 +51,9 @@ def pointer(path: Iterable[str | int]) -> str:
 def body_model(request: Request) -> type[BaseModel] | None:
     """The model that the route being answered reads its body with."""
     body_field = getattr(request.scope.get("route"), "body_field", None)
-    model = body_field.field_info.annotation if body_field else None
-    return model if isinstance(model, type) and issubclass(model, BaseModel) else None
+    annotation = body_field.field_info.annotation if body_field else None
+    models = (annotation, *get_args(annotation))  # a body that may be left out is `Model | None`
+    return next((one for one in models if isinstance(one, type) and issubclass(one, BaseModel)), None)
 
 
 def faults(error: RequestValidationError, model: type[BaseModel] | None = None) -> list[Fault]:
@@ -74,9 +76,14 @@ def of_pointed(error: PointedError) -> Fault:
     cause = error.__cause__
     is_value = error.pointer.rpartition("/")[2].isdecimal()
     if isinstance(cause, ValidationError) and is_value:
-        found = next(item for item in cause.errors() if item["type"] not in SILENT)
-        return Fault(error.pointer, _sentence(found, None))
+        return of_value(error.pointer, cause)
     return Fault(error.pointer, error.detail)
+
+
+def of_value(at: str, error: ValidationError) -> Fault:
+    """What pydantic told of one value, in our words for it."""
+    found = next(item for item in error.errors() if item["type"] not in SILENT)
+    return Fault(at, _sentence(found, None))
 
 
 @dataclass(frozen=True)
@@ -147,7 +154,13 @@ def _unknown_field(name: str, model: type[BaseModel] | None) -> str:
     allowed = sorted(fields, key=BaseSpec.model_fields.__contains__)  # a variant's own fields first
     if name == "lambda" and "weight_decay" in allowed:
         return "is another name for weight_decay, which is given too; give one of them"
-    variant = next((variant for variant, spec in VARIANTS.items() if spec is model), None)
+    if "weight_decay" in allowed:
+        allowed.insert(allowed.index("weight_decay") + 1, "lambda")
+    return unknown_field(name, allowed, next((variant for variant, spec in VARIANTS.items() if spec is model), None))
+
+
+def unknown_field(name: str, allowed: Sequence[str], variant: str | None = None) -> str:
+    """What is wrong with a field or a parameter of this name, where these are allowed."""
     what = f"is no field of variant {variant}" if variant else "is not a known field"
     listed = f"; allowed: {', '.join(allowed)}" if allowed else ""
     return what + _hint(name, variant, allowed) + listed
@@ -177,7 +190,7 @@ def _choices(ctx: Mapping[str, Any]) -> str:
 
 
 def _length(what: str, bound: str, key: str) -> Callable[[Mapping[str, Any]], str]:
-    return lambda ctx: f"must have at {bound} {ctx[key]} {what}"
+    return lambda ctx: f"must have at {bound} {counted(ctx[key], what)}"
 
 
 def _says(sentence: str) -> Callable[[Mapping[str, Any]], str]:
@@ -205,12 +218,12 @@ _SENTENCES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "bool_type": _says("must be true or false"),
     "bool_parsing": _says("must be true or false"),
     "string_type": _says("must be text"),
-    "string_too_long": _length("characters", "most", "max_length"),
-    "string_too_short": _length("characters", "least", "min_length"),
+    "string_too_long": _length("character", "most", "max_length"),
+    "string_too_short": _length("character", "least", "min_length"),
     "string_pattern_mismatch": _says("must look like the pattern {pattern}"),
     "list_type": _says("must be a list"),
-    "too_long": _length("items", "most", "max_length"),
-    "too_short": _length("items", "least", "min_length"),
+    "too_long": _length("item", "most", "max_length"),
+    "too_short": _length("item", "least", "min_length"),
     "uuid_parsing": _says("must be an id, as answers show it"),
     "uuid_type": _says("must be an id, as answers show it"),
     "dict_type": _says("must be an object"),

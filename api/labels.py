@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from mlcore.spec import LinearSpec, MlpSpec, PolynomialSpec, parse_run_spec
+from mlcore.words import counted
 from store.status import Status
 
 NAMES: Final = {
@@ -38,7 +39,7 @@ def _model(spec: MlpSpec | PolynomialSpec | LinearSpec) -> str:
         case PolynomialSpec():
             return f"polynomial, degree {spec.degree}"
         case LinearSpec():
-            return f"linear, {spec.n_inputs} inputs"
+            return f"linear, {counted(spec.n_inputs, 'input')}"
         case MlpSpec(hidden=[]):
             return "softmax regression"
     layers = f"MLP {'-'.join(str(width) for width in spec.hidden)}, {spec.activation}"
@@ -91,4 +92,4 @@ def of_run(spec: Mapping[str, Any], varied: Iterable[str], repeated: Iterable[st
 
 def facts(spec: MlpSpec | PolynomialSpec | LinearSpec) -> str:
     """How a run trains, below its name."""
-    return f"learning rate {spec.learning_rate:g}, batch size {spec.batch_size}, {spec.epochs} epochs"
+    return f"learning rate {spec.learning_rate:g}, batch size {spec.batch_size}, {counted(spec.epochs, 'epoch')}"

@@ -51,45 +51,49 @@ class ListQuery(PageQuery):
         return Filters(self.status, self.variant, (name, value) if self.tag else None, self.q)
 
 
-def after(query: ListQuery) -> PageKey | None:
-    """Where the page asked for begins; raises Problem 422 for a token that was not made here."""
+def after(query: ListQuery, request: Request) -> PageKey | None:
+    """Where the page asked for begins; raises Problem 422 for a token that was not made for this list."""
     if query.page_token is None:
         return None
     with _refusing_other_tokens():
-        created_at, row_id, order = _decoded(query.page_token)
+        created_at, row_id, order = _decoded(query.page_token, request)
         key = PageKey(float(created_at), UUID(row_id))
         if order != query.order_by or not math.isfinite(key.created_at):
             raise ValueError(order)
     return key
 
 
-def after_number(query: PageQuery) -> int | None:
+def after_number(query: PageQuery, request: Request) -> int | None:
     """The number of the run after which the page asked for begins; raises Problem 422 as `after` does."""
     if query.page_token is None:
         return None
     with _refusing_other_tokens():
-        (number,) = _decoded(query.page_token)
+        (number,) = _decoded(query.page_token, request)
         if type(number) is not int or not 0 <= number < LARGEST_NUMBER:
             raise ValueError(number)
     return int(number)
 
 
-def token(key: PageKey | None, query: ListQuery) -> str | None:
+def token(key: PageKey | None, query: ListQuery, request: Request) -> str | None:
     """What the client passes for the next page; None on the last."""
-    return None if key is None else _encoded([repr(key.created_at), str(key.id), query.order_by])
+    return None if key is None else _encoded([repr(key.created_at), str(key.id), query.order_by], request)
 
 
-def number_token(number: int | None) -> str | None:
+def number_token(number: int | None, request: Request) -> str | None:
     """What the client passes for the page after the run of this number; None on the last."""
-    return None if number is None else _encoded([number])
+    return None if number is None else _encoded([number], request)
 
 
-def _encoded(content: list[object]) -> str:
-    return base64.urlsafe_b64encode(json.dumps(content, separators=(",", ":")).encode()).decode()
+def _encoded(content: list[object], request: Request) -> str:
+    document = [request.url.path, *content]  # a token is good for its own list
+    return base64.urlsafe_b64encode(json.dumps(document, separators=(",", ":")).encode()).decode()
 
 
-def _decoded(page_token: str) -> list[Any]:
-    content: list[Any] = json.loads(base64.urlsafe_b64decode(page_token.encode()))
+def _decoded(page_token: str, request: Request) -> list[Any]:
+    document: list[Any] = json.loads(base64.urlsafe_b64decode(page_token.encode()))
+    path, *content = document
+    if path != request.url.path:
+        raise ValueError(path)
     return content
 
 

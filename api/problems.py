@@ -124,6 +124,9 @@ def _problem_of(request: Request, error: Exception) -> Problem:
             return invalid_problem(invalid.faults(error, invalid.body_model(request)))
         case mlcore_errors.PointedError():
             return invalid_problem([invalid.of_pointed(error)])
+        case store_errors.KeyReused():
+            said = "came with another request before; make a new one for each submission"
+            return Problem(kinds.key_reused, str(error), [invalid.Fault("/Idempotency-Key", said, "header")])
         case store_errors.NotFound():
             return Problem(kinds.not_found, _no_such(request))
         case exc.DBAPIError() if _lacks_table(error):

@@ -3,14 +3,15 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NoReturn
+from typing import Annotated, Any, Final, NoReturn
 from uuid import UUID
 
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from sqlalchemy.orm import Session
 
 from api import problem_kinds as kinds
 from api.axes import Axes, canonical
-from api.invalid import Fault, pointer
+from api.invalid import Fault, of_value, pointer
 from api.problems import Problem, invalid_problem
 from api.schemas.comparison import Side
 from mlcore.spec import VARIANTS
@@ -21,6 +22,8 @@ from store.tables import Experiment
 
 REPLICATION: Final = frozenset({"seed", "data_seed", "fold", "folds"})
 MOST_NAMED: Final = 10
+VALUES: Final = ConfigDict(strict=True, allow_inf_nan=False)
+"""How specs take values too."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,18 @@ def _where(side: str, asked: Side, axes: Axes) -> dict[str, Any]:
         faults.append(Fault(pointer((side, "where", "lambda")), "is weight_decay: name it once"))
     if faults:
         raise invalid_problem(faults)
-    return {canonical(name): value for name, value in asked.where.items()}
+    return {canonical(name): _resolved(axes, (side, "where", name), value) for name, value in asked.where.items()}
+
+
+def _resolved(axes: Axes, at: tuple[str, ...], value: object) -> object:
+    """The value as a stored spec has it, defaults filled in; raises Problem 422 for what its field does not take."""
+    field = VARIANTS[axes.variant].model_fields[canonical(at[-1])]
+    kind: Any = Annotated[field.annotation, *field.metadata, Field(discriminator=field.discriminator)]
+    reader: TypeAdapter[Any] = TypeAdapter(kind, config=VALUES)
+    try:
+        return reader.dump_python(reader.validate_python(value), mode="json")
+    except ValidationError as error:
+        raise invalid_problem([of_value(pointer(at), error)]) from error
 
 
 def _refuse(

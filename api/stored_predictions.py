@@ -15,6 +15,7 @@ from api.schemas.predictions import ConfusionQuery, PredictionQuery, Split
 from api.trained import Trained
 from mlcore.data.fashion_mnist import N_CLASSES, NAMES
 from mlcore.spec import MlpSpec
+from mlcore.words import counted
 
 Classes = NDArray[np.int64]
 FORMATS: Final = ("json", "png")
@@ -88,7 +89,7 @@ def _said(query: PredictionQuery, items: Sequence[dict[str, Any]]) -> str:
     if query.only == "errors":
         return f"{query.split} images that are taken for another class"
     wrong = sum(item["label"] != item["predicted"] for item in items)
-    return f"{len(items)} {query.split} images, {wrong} of them wrong"
+    return f"{counted(len(items), f'{query.split} image')}, {wrong} of them wrong"
 
 
 def write_confusion(trained: Trained, query: ConfusionQuery, root: Path, form: str) -> bytes:
@@ -108,5 +109,5 @@ def write_confusion(trained: Trained, query: ConfusionQuery, root: Path, form: s
         )
     from api import image_figures
 
-    said = f"{counts.sum():,} {query.split} images, accuracy {accuracy:.3f}"
+    said = f"{counted(counts.sum(), f'{query.split} image')}, accuracy {accuracy:.3f}"
     return image_figures.confusion_matrix(*trained.titles(said), counts, NAMES, cast("PictureFormat", form))

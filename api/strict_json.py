@@ -19,8 +19,10 @@ from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
 
 from api import problem_kinds as kinds
+from api import strict_query
 from api.invalid import Fault, pointer
 from api.problems import MOST_ERRORS, Problem, invalid_problem
+from api.text import is_text
 
 DEEPEST = 20
 """Levels of nesting that no sensible request needs."""
@@ -28,11 +30,10 @@ DEEPEST = 20
 Path = tuple[str | int, ...]
 Json = dict[str, "Json"] | list["Json"] | str | int | float | bool | None
 _json_media_type = re.compile(r"application/([\w.-]+\+)?json")
-_no_text = re.compile("[\0\ud800-\udfff]")
 
 
 class StrictRoute(APIRoute):
-    """A route whose JSON body is read strictly."""
+    """A route whose JSON body is read strictly, and whose query has only parameters that it declares."""
 
     LARGEST: ClassVar = "max_body_bytes"
     """The setting that limits its size."""
@@ -40,8 +41,10 @@ class StrictRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """FastAPI's own handler, handed a request whose body is already read and found good."""
         answer = super().get_route_handler()
+        parameters = strict_query.declared(self.dependant)
 
         async def handler(request: Request) -> Response:
+            strict_query.check(request, parameters)
             if self.body_field is None:
                 return await answer(request)
             strict = StrictRequest(request.scope, request.receive)
@@ -140,10 +143,10 @@ def _faults(document: Json) -> Iterator[Fault]:
         if len(path) > DEEPEST:
             yield Fault(pointer(path), f"is nested more than {DEEPEST} levels deep")
             continue
-        if isinstance(value, _Ambiguous) and not _wrong_text(value.key):
+        if isinstance(value, _Ambiguous) and is_text(value.key):
             yield Fault(pointer((*path, value.key)), "is there twice; give each field once")
         for key, item in _members(value):
-            if isinstance(key, str) and _wrong_text(key):
+            if isinstance(key, str) and not is_text(key):
                 yield Fault(pointer(path), "has a field whose name is not text")
             elif isinstance(item, dict | list):
                 waiting.append((item, (*path, key)))
@@ -164,13 +167,9 @@ def _wrong(value: Json) -> str | None:
     match value:
         case int() | float() if not abs(value) <= sys.float_info.max:
             return "must be a finite number; NaN, infinity and numbers beyond 1.8e308 are not"
-        case str() if _wrong_text(value):
-            return "has a character that is not text: a lone surrogate, or NUL"
+        case str() if not is_text(value):
+            return "has a character that is not text: a control character, a lone surrogate, U+FFFE or U+FFFF"
     return None
-
-
-def _wrong_text(text: str) -> bool:
-    return _no_text.search(text) is not None
 
 
 def _require_json(content_type: str) -> None:

@@ -16,6 +16,7 @@ from api.experiments import answered, shown
 from api.poller import Poller
 from api.problems import Problem
 from api.request_ids import request_id
+from api.schemas.common import dump
 from api.schemas.experiments import Experiment, ExperimentRequest, Validation
 from api.settings import ApiSettings
 from api.submissions import Plan, queue_of
@@ -74,24 +75,27 @@ class Submitting:
     key: str | None
     wait: int | None
 
-    def validate(self, submission: ExperimentRequest) -> Validation:
-        """What the request would train; raises NotExpandable, and Problem as for a priority that is not theirs."""
-        self._require_right(submission)
-        live, plan = self._planned(submission)
-        return plan.validation(live)
+    async def answer(
+        self, submission: ExperimentRequest, posted: Mapping[str, Any], *, validate_only: bool = False
+    ) -> Response:
+        """Store what was posted, or find what it made before; or only say what it would train.
 
-    async def submit(self, submission: ExperimentRequest, posted: Mapping[str, Any]) -> Response:
-        """Store what was posted, or find what it made before.
-
-        Raises NotExpandable, KeyReused, QueueFull, and Problem as for a priority that is not theirs.
+        Raises NotExpandable, KeyReused, QueueFull, and Problem for a priority that is not the caller's to give.
         """
         self._require_right(submission)
+        if validate_only:
+            valid = await run_in_threadpool(self._validate, submission)
+            return Response(dump(valid), media_type="application/json")
         made = await self.writers.run(self._store, submission, posted)
         if self.wait is None:
             return answered(made, 202)
         await self.poller.until_over(made.id, self.wait)
         now = await run_in_threadpool(self._look, made.id)
         return answered(now, 201 if now.status in FINAL else 202, {"Preference-Applied": f"wait={self.wait}"})
+
+    def _validate(self, submission: ExperimentRequest) -> Validation:
+        live, plan = self._planned(submission)
+        return plan.validation(live)
 
     def _store(self, submission: ExperimentRequest, posted: Mapping[str, Any]) -> Experiment:
         queue = queue_of(submission)

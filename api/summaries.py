@@ -7,7 +7,7 @@ from functools import cached_property
 from fastapi import Request, Response
 
 from api import diagnoses, labels, tables
-from api.axes import METRICS, Axes
+from api.axes import METRICS, Axes, check_measured
 from api.curve_answers import FORMATS
 from api.negotiation import MEDIA_TYPES, choose, conditional, weak_etag
 from api.schemas import common, sweeps
@@ -56,8 +56,9 @@ class Asked:
 
 
 def answer(request: Request, asked: Asked) -> Response:
-    """The summary in the format the client asked for; raises Problem 406, and 422 for axes that are none."""
+    """The summary in the format the client asked for; raises Problem 406, and 422 for impossible axes or metrics."""
     form = choose(request, asked.query.format, FORMATS)
+    check_measured([asked.query.metric] if asked.query.metric else [], asked.axes.metrics)
     experiment = asked.experiment
     etag = weak_etag(form, "summary", experiment.id, experiment.seq, experiment.name, asked.query.model_dump())
     settled = experiment.status == Status.SUCCEEDED

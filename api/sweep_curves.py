@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import Request, Response
 
 from api import curves, labels, tables
-from api.axes import REPEATED, Axes
+from api.axes import REPEATED, Axes, check_measured
 from api.curve_answers import FORMATS, cut
 from api.invalid import Fault
 from api.negotiation import MEDIA_TYPES, choose, conditional, weak_etag
@@ -72,6 +72,7 @@ def answer(request: Request, asked: Asked) -> Response:
     """
     form = choose(request, asked.query.format, FORMATS)
     experiment, fields = asked.experiment, asked.fields
+    check_measured(asked.query.metric, asked.axes.metrics)
     etag = weak_etag(form, fields, experiment.id, experiment.seq, experiment.name, asked.query.model_dump())
     settled = experiment.status == Status.SUCCEEDED
     return conditional(request, etag, lambda: _written(asked, form), MEDIA_TYPES[form], settled=settled)

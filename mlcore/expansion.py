@@ -154,7 +154,8 @@ def _check_folds(experiment: ExperimentSpec, point: RunSpec) -> None:
     if experiment.folds is None:
         return
     if point.n_valid:
-        raise NotExpandable("/folds", "the held-out fold is the validation set; leave n_valid out")
+        pointer = _pointer("grid" if "n_valid" in experiment.grid else "spec", "n_valid")
+        raise NotExpandable(pointer, "with folds the held-out fold is the validation set; leave n_valid out")
     if point.n_train < experiment.folds:
         raise NotExpandable("/folds", f"there are {point.n_train} training examples for {experiment.folds} folds")
 

@@ -18,9 +18,12 @@ from mlcore.from_scratch.activations import ACTIVATIONS
 from mlcore.initialization import PIXELS
 from mlcore.network import Parameters
 from mlcore.spec import LinearSpec, MlpSpec, PolynomialSpec, RunSpec
+from mlcore.words import counted
 
 LARGEST_PIXEL = 255
 LARGEST_INPUT = 1e6
+BOUND = f"at most {LARGEST_INPUT:,.0f} in size"
+RANGE = "pixels go from 0 (black) to 1, or from 0 to 255"
 EXAMPLES_AT_ONCE = 10_000  # 31 MB of pixels
 
 Item = dict[str, Any]
@@ -50,11 +53,12 @@ def predict(spec: RunSpec, weights: Parameters, inputs: Sequence[Any]) -> list[I
     """
     match spec:
         case PolynomialSpec():
-            x = _numbers(inputs, (), "a number x")
+            x = _numbers(inputs, (), f"a number x, {BOUND}")
             y = _values(spec, weights, polynomial_features(x, spec.degree))
             return [{"x": float(one), "y": value} for one, value in zip(x, y, strict=True)]
         case LinearSpec():
-            y = _values(spec, weights, _numbers(inputs, (spec.n_inputs,), f"a list of {spec.n_inputs} numbers"))
+            what = f"a list of {counted(spec.n_inputs, 'number')}, each {BOUND}"
+            y = _values(spec, weights, _numbers(inputs, (spec.n_inputs,), what))
             return [{"y": value} for value in y]
         case MlpSpec():
             return _classified(spec, weights, torch.from_numpy(_pixels(inputs)))
@@ -70,7 +74,8 @@ def predict_split(
     part = _part(spec, split, data_root)
     for position, index in enumerate(indices):
         if not 0 <= index < len(part):
-            raise BadInputs(f"/indices/{position}", f"{index} is not an index of the {len(part)} {split} examples")
+            there = counted(len(part), f"{split} example")
+            raise BadInputs(f"/indices/{position}", f"{index} is not an index of the {there}")
     X, labels = part.examples(_rows(part, indices))
     if isinstance(spec, MlpSpec):
         items = _classified(spec, weights, X, labels)
@@ -137,14 +142,14 @@ def _values(spec: RunSpec, weights: Parameters, X: Floats) -> list[float]:
 
 
 def _pixels(inputs: Sequence[Any]) -> Floats:
-    what = f"an image: 28 rows of 28 pixels, {PIXELS} pixels, or a PNG in base64"
+    what = f"an image: 28 rows of 28 pixels, {PIXELS} pixels, or a PNG in base64; {RANGE}"
     flat = [_flat_image(number, image) for number, image in enumerate(inputs)]
     pixels = _numbers(flat, (PIXELS,), what)
     largest = pixels.max(1, initial=0)
     largest[[isinstance(image, str) for image in inputs]] = LARGEST_PIXEL  # a PNG says how bright its pixels are
     for number, image in enumerate(pixels):
         if image.min() < 0 or largest[number] > LARGEST_PIXEL:
-            raise BadInputs(f"/inputs/{number}", "pixels go from 0 (black) to 1, or from 0 to 255")
+            raise BadInputs(f"/inputs/{number}", RANGE)
     scaled: Floats = pixels / np.where(largest > 1, LARGEST_PIXEL, 1.0)[:, None]
     return scaled
 
@@ -167,7 +172,7 @@ def _numbers(inputs: Sequence[Any], shape: tuple[int, ...], what: str) -> Floats
         entries = value if shape and isinstance(value, list) else [value]
         fits = not shape or (isinstance(value, list) and len(value) == shape[0])
         if not fits or not all(_is_number(entry) for entry in entries):
-            raise BadInputs(f"/inputs/{number}", f"must be {what}, each at most {LARGEST_INPUT:g} in size")
+            raise BadInputs(f"/inputs/{number}", f"must be {what}")
     return np.array(inputs, dtype=np.float64).reshape(len(inputs), *shape)
 
 

@@ -18,6 +18,8 @@ from pydantic import (
     model_validator,
 )
 
+from mlcore.json_schema import with_lambda
+
 Activation = Literal["relu", "sigmoid", "tanh", "identity"]
 Loss = Literal["cross_entropy", "mse", "half_squared_error"]
 Precision = Literal["float32", "float64", "tf32", "bf16"]
@@ -86,7 +88,7 @@ class Sizes(NamedTuple):
     test: int
 
 
-class BaseSpec(Strict):
+class BaseSpec(Strict, json_schema_extra=with_lambda):
     """The fields that all variants have in common; the optimiser is plain mini-batch SGD."""
 
     implementation: Literal["scratch", "concise"] = Field(

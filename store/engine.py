@@ -74,6 +74,11 @@ def _configure_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     _use_write_ahead_log(connection)
     for pragma in ("synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
+    connection.create_function("lower", 1, _lower, deterministic=True)  # its own knows ASCII only
+
+
+def _lower(text: str | None) -> str | None:
+    return None if text is None else text.casefold()
 
 
 def _use_write_ahead_log(connection: sqlite3.Connection) -> None:

@@ -33,3 +33,10 @@ def enormous(width: int, height: int) -> bytes:
 
     header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
     return png.SIGNATURE + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(10_000))) + chunk(b"IEND", b"")
+
+
+def without_palette(data: bytes) -> bytes:
+    """A PNG of palette colours without the palette (its chunk PLTE)."""
+    start = data.index(b"PLTE") - 4
+    (length,) = struct.unpack_from(">I", data, start)
+    return data[:start] + data[start + 12 + length :]

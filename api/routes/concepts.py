@@ -7,8 +7,9 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from api import concepts
 from api.responses import NOT_MODIFIED, formats, problems
 from api.schemas.concepts import Activation, ActivationQuery, ConceptList, Dropout, DropoutQuery
+from api.strict_json import StrictRoute
 
-router = APIRouter(prefix="/v1/concepts", tags=["concepts"])
+router = APIRouter(prefix="/v1/concepts", tags=["concepts"], route_class=StrictRoute)
 
 _ACTIVATION = {
     **formats(

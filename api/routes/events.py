@@ -11,8 +11,9 @@ from api.dependencies import DatabaseOf, Owner, PollerOf
 from api.feed import Cursor, Feed
 from api.responses import Responses, problems
 from api.schemas.events import EventQuery
+from api.strict_json import StrictRoute
 
-router = APIRouter(prefix="/v1/experiments", tags=["experiments"])
+router = APIRouter(prefix="/v1/experiments", tags=["experiments"], route_class=StrictRoute)
 
 _STREAM: Responses = {
     200: {

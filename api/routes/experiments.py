@@ -4,7 +4,6 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Body, Query, Request, Response
-from starlette.concurrency import run_in_threadpool
 
 from api import examples, pages
 from api import problem_kinds as kinds
@@ -33,6 +32,9 @@ class SubmitQuery(common.Query):
     )
 
 
+VALIDATED: Responses = {
+    200: {"model": experiments.Validation, "description": "With validate_only: the request is valid."},
+}
 SUBMITTED: Responses = {
     201: {"model": experiments.Experiment, "description": "With Prefer: wait=N, when it has ended within that time."},
     202: {"description": "It waits in the queue, or is being trained; Location leads to it."},
@@ -44,7 +46,7 @@ SUBMITTED: Responses = {
     status_code=202,
     response_model=experiments.Experiment,
     responses={
-        200: {"model": experiments.Validation, "description": "With validate_only: the request is valid."},
+        **VALIDATED,
         **SUBMITTED,
         **problems(400, 413, 415, 422, kinds.key_reused, 429),
     },
@@ -61,10 +63,7 @@ async def create_experiment(
     job. The answer comes at once, or with `Prefer: wait=10` when the experiment has ended, at most 10 seconds later.
     Follow `Location` until `status` is succeeded, failed or cancelled.
     """
-    if query.validate_only:
-        valid = await run_in_threadpool(submitting.validate, submission)
-        return Response(common.dump(valid), media_type="application/json")
-    return await submitting.submit(submission, posted)
+    return await submitting.answer(submission, posted, validate_only=query.validate_only)
 
 
 @router.get("", responses=problems(422))
@@ -77,12 +76,12 @@ def list_experiments(
             session,
             owner=owner,
             limit=query.page_size,
-            after=pages.after(query),
+            after=pages.after(query, request),
             filters=query.filters,
             newest_first=query.order_by == "-created_at",
         )
         now = read_clock(session)
-    following = pages.token(page.next, query)
+    following = pages.token(page.next, query, request)
     pages.link_next(request, response, following)
     return experiments.ExperimentPage(
         items=[experiments.summary(one, now) for one in page.items], next_page_token=following
@@ -112,10 +111,10 @@ def list_experiment_runs(
     with database.read() as session:
         stored.get(session, experiment_id, owner)
         page = stored_runs.of_experiment(
-            session, experiment_id, limit=query.page_size, after=pages.after_number(query), status=query.status
+            session, experiment_id, limit=query.page_size, after=pages.after_number(query, request), status=query.status
         )
         now = read_clock(session)
-    following = pages.number_token(page.next)
+    following = pages.number_token(page.next, request)
     pages.link_next(request, response, following)
     return runs.RunPage(items=[runs.summary(one, now) for one in page.items], next_page_token=following)
 

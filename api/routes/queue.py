@@ -5,13 +5,14 @@ from sqlalchemy.orm import Session
 
 from api.dependencies import DatabaseOf, Owner, SettingsOf
 from api.schemas import queue
+from api.strict_json import StrictRoute
 from store import experiments, jobs, workers
 from store.paging import Filters
 from store.queue import place
 from store.status import Status
 from store.tables import Worker
 
-router = APIRouter(prefix="/v1", tags=["queue"])
+router = APIRouter(prefix="/v1", tags=["queue"], route_class=StrictRoute)
 
 MOST_WAITING = 50
 

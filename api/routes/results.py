@@ -8,6 +8,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from api import checkpoints as kept
 from api import curve_answers, labels, summaries, sweep_curves, weights
 from api import problem_kinds as kinds
+from api.axes import check_measured, measured
 from api.dependencies import DatabaseOf, Owner
 from api.negotiation import conditional
 from api.responses import NOT_MODIFIED, formats, problems
@@ -58,6 +59,7 @@ def get_run_curves(
         run, name = runs.get_with_name(session, run_id, owner)
         curve = curves.read(session, run_id, query.after_epoch)
     spec = parse_run_spec(run.spec)
+    check_measured(query.metric, measured(spec.variant, validated=spec.sizes.valid > 0))
     label, facts = labels.describe(spec), labels.facts(spec) + labels.ENDED.get(run.status, "")
     shown = curve_answers.Answer(
         name or label,

@@ -28,12 +28,12 @@ def list_runs(
             session,
             owner=owner,
             limit=query.page_size,
-            after=pages.after(query),
+            after=pages.after(query, request),
             filters=query.filters,
             newest_first=query.order_by == "-created_at",
         )
         now = read_clock(session)
-    following = pages.token(page.next, query)
+    following = pages.token(page.next, query, request)
     pages.link_next(request, response, following)
     return runs.RunPage(items=[runs.summary(one, now) for one in page.items], next_page_token=following)
 

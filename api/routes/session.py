@@ -6,8 +6,9 @@ from api import sessions
 from api.callers import key_of
 from api.dependencies import CallerOf
 from api.responses import Responses
+from api.strict_json import StrictRoute
 
-router = APIRouter(prefix="/v1", tags=["service"])
+router = APIRouter(prefix="/v1", tags=["service"], route_class=StrictRoute)
 
 _COOKIE: Responses = {204: {"headers": {"Set-Cookie": {"schema": {"type": "string"}}}}}
 

@@ -7,9 +7,10 @@ from api.examples import EXPERIMENTS
 from api.problems import Problem
 from api.responses import problems
 from api.schemas import variants
+from api.strict_json import StrictRoute
 from mlcore.spec import VARIANTS
 
-router = APIRouter(prefix="/v1/variants", tags=["variants"])
+router = APIRouter(prefix="/v1/variants", tags=["variants"], route_class=StrictRoute)
 
 
 @router.get("")

@@ -1,9 +1,9 @@
 """What the answers have in common."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 Time = Annotated[datetime, Field(description="RFC 3339, in UTC.")]
 Number = Annotated[float | None, Field(description="null when it was not measured, or is not a finite number.")]
@@ -19,6 +19,29 @@ class Query(BaseModel):
     """Parameters after the question mark; unknown ones are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def _apart(given: Any) -> Any:  # noqa: ANN401  whatever a query holds
+    """Take `a,b` for `a` and `b`, beside the parameter repeated."""
+    if not isinstance(given, list):
+        return given
+    parts = [part.strip() for one in given for part in (one.split(",") if isinstance(one, str) else [one])]
+    if "" in parts:
+        raise ValueError("has an empty name; separate names by single commas, or leave the parameter out")
+    return parts
+
+
+def _once(names: list[str]) -> list[str]:
+    repeated = next((name for name in names if names.count(name) > 1), None)
+    if repeated is not None:
+        raise ValueError(f"names {repeated} twice")
+    return names
+
+
+Apart = BeforeValidator(_apart)
+"""A list in a query whose entries may be separated by commas."""
+Once = AfterValidator(_once)
+"""A list that names nothing twice."""
 
 
 class Progress(Answer):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, Self
 from uuid import UUID
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 from api.schemas.common import Answer, Progress, Time, eta_seconds, when
 from mlcore.errors import PointedError
@@ -13,6 +13,18 @@ from store import tables
 from store.queue import QueuePlace
 from store.status import Status
 
+
+def _not_blank(given: str) -> str:
+    if not given.strip():
+        raise ValueError("must have more than blanks in it")
+    return given
+
+
+Name = Annotated[
+    str,
+    Field(min_length=1, max_length=200, json_schema_extra={"pattern": r"\S"}),
+    AfterValidator(_not_blank),
+]
 TagName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 TagValue = Annotated[str, StringConstraints(max_length=256)]
 MOST_TAGS: Final = 50
@@ -22,7 +34,7 @@ Device = Literal["auto", "cpu", "gpu"]
 class ExperimentRequest(ExperimentSpec):
     """What to train, and how to find it again. Only `spec` is required."""
 
-    name: str | None = Field(None, min_length=1, max_length=200, description="A name for lists and figures.")
+    name: Name | None = Field(None, description="A name for lists and figures.")
     tags: dict[TagName, TagValue] = Field(
         {},
         max_length=MOST_TAGS,
@@ -43,7 +55,7 @@ class ExperimentRequest(ExperimentSpec):
 class ExperimentChanges(Strict):
     """What to write on an experiment; what is not given stays."""
 
-    name: str | None = Field(None, min_length=1, max_length=200, description="A new name; null takes it away.")
+    name: Name | None = Field(None, description="A new name; null takes it away.")
     tags: dict[TagName, TagValue | None] = Field(
         {}, max_length=MOST_TAGS, description="Tags to set; null takes one away, and others stay."
     )

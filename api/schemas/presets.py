@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import Field
 
 from api.schemas.common import Answer
-from api.schemas.experiments import Device, TagName, TagValue
+from api.schemas.experiments import Device, Name, TagName, TagValue
 from mlcore.spec import Repeats, Strict
 
 
@@ -40,7 +40,7 @@ class Preset(PresetSummary):
 class PresetRun(Strict):
     """What may differ from the preset when it is run."""
 
-    name: str | None = Field(None, min_length=1, max_length=200, description="Default: the preset's title.")
+    name: Name | None = Field(None, description="Default: the preset's title.")
     tags: dict[TagName, TagValue] = Field({}, max_length=48, description="Beside the preset's own two.")
     note: str | None = Field(None, max_length=10_000, description="Default: what the preset shows.")
     device: Device = Field("auto", description="On a CPU, on a card, or (auto) wherever a worker is free first.")

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from api.schemas.common import Answer, Number, Query, Time
+from api.schemas.common import Answer, Apart, Number, Once, Query, Time
 
 MetricName = Literal[
     "train_loss",
@@ -29,7 +29,9 @@ class CurveQuery(Query):
     """Which part of the curves, and how."""
 
     format: Format = Field(None, description="json, csv, png or svg; wins over the Accept header.")
-    metric: list[MetricName] = Field([], description="Only these metrics; repeat the parameter for several.")
+    metric: Annotated[list[MetricName], Apart, Once] = Field(
+        [], description="Only these metrics; separate several by commas, or repeat the parameter."
+    )
     after_epoch: int = Field(0, ge=0, le=1_000_000_000, description="Only later epochs: to ask for what is new.")
     max_points: int | None = Field(
         None,
@@ -125,9 +127,9 @@ class PredictionRequest(BaseModel):
     @model_validator(mode="after")
     def _one_or_the_other(self) -> Self:
         if (self.split is None) != (self.indices is None):
-            raise ValueError("split and indices belong together: give both")
+            raise ValueError("must have both split and indices, or neither")
         if (self.inputs is None) == (self.split is None):
-            raise ValueError("give either inputs, or split and indices")
+            raise ValueError("must have either inputs, or split and indices")
         return self
 
 

@@ -3,9 +3,9 @@
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
-from api.schemas.common import Answer, Number, Query
+from api.schemas.common import Answer, Apart, Number, Once, Query
 from api.schemas.diagnoses import ConfigurationDiagnosis
 from api.schemas.results import CurveQuery, Format, MetricName, RunCurves
 from mlcore.analysis.aggregation import STATISTICS
@@ -13,25 +13,15 @@ from mlcore.analysis.aggregation import STATISTICS
 Statistic = Literal["mean", "std", "min", "max"]
 
 
-def _apart(given: Any) -> Any:  # noqa: ANN401  whatever a query holds
-    """Take `a,b` for `a` and `b`, beside the parameter repeated."""
-    if not isinstance(given, list):
-        return given
-    return [part.strip() for one in given for part in (one.split(",") if isinstance(one, str) else [one])]
-
-
 class ExperimentCurveQuery(CurveQuery):
     """Which part of the curves of an experiment's runs, and how."""
 
-    metric: Annotated[list[MetricName], BeforeValidator(_apart)] = Field(
-        [], description="Only these metrics; separate several by commas, or repeat the parameter."
-    )
-    group_by: Annotated[list[str], BeforeValidator(_apart)] = Field(
+    group_by: Annotated[list[str], Apart] = Field(
         [],
         max_length=20,
         description="The fields of the spec that tell groups apart, such as `degree,lambda`. Default: the grid's.",
     )
-    aggregate: Annotated[list[Statistic], BeforeValidator(_apart)] = Field(
+    aggregate: Annotated[list[Statistic], Apart, Once] = Field(
         [],
         max_length=len(STATISTICS),
         description="One entry per group instead of per run, with these statistics over its replicates: "

@@ -33,6 +33,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from mlcore.analysis.evidence import Evidence, mean
+from mlcore.words import counted
 
 Verdict = Literal["underfitting", "overfitting", "good_fit", "diverged", "not_converged", "inconclusive"]
 Unclear = Literal["not_ended", "not_finite", "few_held_out", "undone", "no_slope"]
@@ -212,7 +213,8 @@ def _unclear(cause: Unclear, evidence: Evidence) -> str:
         case "not_finite":
             return f"The training loss or the {part} loss was not measured at the end, or is no finite number."
         case "few_held_out":
-            return f"{evidence.n_held_out} {part} examples are too few: a loss twice as high might be chance."
+            few = counted(evidence.n_held_out, f"{part} example")
+            return f"{few} {'is' if evidence.n_held_out == 1 else 'are'} too few: a loss twice as high might be chance."
         case "undone":
             low, end = _number(evidence.lowest_train_loss), _number(evidence.train_loss)
             return f"The training loss had been as low as {low} and ended at {end}: the last steps were too large."
@@ -230,7 +232,8 @@ def _misses(evidence: Evidence) -> str:
     within = "within" if loss <= limit else "above"
     what = f"a quarter of what predicting the class frequencies gives, {_number(evidence.baseline)}"
     if evidence.noise_floor is not None:
-        what = f"what the noise alone, {_number(evidence.noise_floor)}, may give on {evidence.n_train} examples"
+        examples = counted(evidence.n_train, "example")
+        what = f"what the noise alone, {_number(evidence.noise_floor)}, may give on {examples}"
     return f"The training loss, {_number(loss)}, is {within} {_number(limit)}, {what}."
 
 
@@ -241,7 +244,7 @@ def _gap(evidence: Evidence) -> str:
     return (
         f"The {part} loss, {_number(evidence.held_out_loss)}, is {_number(_ratio(evidence.held_out_loss, expected))} "
         f"times {of_what}, {_number(expected)}: a gap of {_number(evidence.gap_in_errors)} standard errors "
-        f"({evidence.n_held_out} examples)."
+        f"({counted(evidence.n_held_out, 'example')})."
     )
 
 

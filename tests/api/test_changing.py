@@ -50,6 +50,7 @@ def test_nothing_to_change_is_nothing_changed(service: Service) -> None:
     ("changes", "pointer"),
     [
         ({"name": ""}, "/name"),
+        ({"name": " \t"}, "/name"),
         ({"priority": 3}, "/priority"),
         ({"tags": {"a": 1}}, "/tags/a"),
         ({"tags": None}, "/tags"),

@@ -173,11 +173,15 @@ def test_objects_and_lists_choose_as_summaries_show_them(service: Service) -> No
     shown = [one["values"] for one in service.get(experiment["links"]["summary"])["configurations"]]
     found = compared(service, side(experiment, **shown[0]), side(experiment, **shown[1]))
     assert [found["a"]["values"], found["b"]["values"]] == shown
+    assert compared(service, *(side(experiment, init=one) for one in grid["init"]))["a"]["values"] == shown[0]
 
 
 @pytest.mark.parametrize(
     ("where", "pointer", "said"),
     [
+        ({"weight_decay": False}, "/a/where/weight_decay", "must be a number"),
+        ({"reuse": 1}, "/a/where/reuse", "must be true or false"),
+        ({"init": {"scheme": "uniform"}}, "/a/where/init", "normal, linear_default"),
         ({"weight_decay": 5}, "/a/where/weight_decay", "in no configuration; there is 0.0, 3.0"),
         ({"degree": 3}, "/a/where/degree", "is no field of linear"),
         ({"data_seed": 3}, "/a/where/data_seed", "cannot choose a configuration"),

@@ -163,6 +163,7 @@ def test_grid_points_are_one_line(values: dict[str, object], said: str) -> None:
         ({"variant": "mlp", "hidden": []}, "softmax regression"),
         ({"variant": "mlp", "hidden": [8, 4], "dropout": [0.2, 0.5]}, "MLP 8-4, relu, dropout 0.2, 0.5"),
         ({"variant": "linear", "lambda": 3, "penalty": "l1"}, "linear, 200 inputs, λ = 3 (l1)"),
+        ({"variant": "linear", "n_inputs": 1}, "linear, 1 input"),
         ({"variant": "polynomial", "implementation": "concise"}, "polynomial, degree 3, concise"),
     ],
 )

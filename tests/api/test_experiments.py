@@ -154,6 +154,8 @@ def test_lists_are_narrowed(service: Service) -> None:
     assert ids(tag="room:1:2") == [other]
     assert ids(q="DECAY") == [plain]
     assert ids(q="nothing") == []
+    accented = service.submit(name="Ünïversal Straße")["id"]
+    assert ids(q="ÜNÏ") == ids(q="straße") == [accented]
     runs_found = service.get("/v1/runs", tag="chapter:4.5")["items"]
     assert [run["experiment_id"] for run in runs_found] == [plain]
 

@@ -9,7 +9,7 @@ import pytest
 
 from api.settings import ApiSettings
 from tests.api.service import Service, client_of, problem
-from tests.png import encoded, enormous, picture, saved
+from tests.png import encoded, enormous, picture, saved, without_palette
 
 CUBIC = {"layers.0.weight": np.array([[5.0, 1.2, -3.4, 5.6]])}
 PLAIN_LINEAR = {"variant": "linear", "n_inputs": 2}
@@ -136,6 +136,7 @@ def test_images_may_fill_a_larger_body(service: Service) -> None:
         encoded(saved(picture(), "GIF")),
         encoded(saved(picture())[:50]),
         encoded(enormous(20_000, 20_000)),
+        encoded(without_palette(saved(picture("P")))),
     ],
 )
 def test_what_is_no_image_is_refused(service: Service, image: object) -> None:
@@ -143,6 +144,13 @@ def test_what_is_no_image_is_refused(service: Service, image: object) -> None:
     answer = service.client.post(f"/v1/runs/{run_id}/predictions", json={"inputs": [image]})
     assert answer.status_code == 422, answer.text
     assert answer.json()["errors"][0]["pointer"] == "/inputs/0"
+
+
+@pytest.mark.parametrize("asked", [{}, {"split": "test"}, {"inputs": [1], "split": "test", "indices": [0]}])
+def test_what_belongs_together_is_said_in_a_sentence(service: Service, asked: dict[str, Any]) -> None:
+    run_id = service.trained(PLAIN_LINEAR, {"layers.0.weight": np.zeros((1, 2))})
+    answer = service.client.post(f"/v1/runs/{run_id}/predictions", json=asked)
+    assert problem(answer, 422, "invalid")["detail"].startswith("The body must have ")
 
 
 def test_a_run_without_weights_cannot_be_asked(service: Service) -> None:

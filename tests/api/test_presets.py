@@ -61,6 +61,7 @@ def test_an_unknown_preset_is_told_which_there_are(service: Service, method: str
     ("changes", "pointer"),
     [
         ({"spec": {"variant": "mlp"}}, "/spec"),
+        ({"name": " "}, "/name"),
         ({"seeds": 0}, "/seeds"),
         ({"data_seeds": [1, 1]}, "/data_seeds"),
         ({"device": "tpu"}, "/device"),
@@ -71,3 +72,28 @@ def test_changes_that_do_not_fit_are_pointed_out(service: Service, changes: dict
     answer = service.client.post("/v1/presets/polynomial-normal:run", json=changes)
     found = problem(answer, 422, "invalid")
     assert [error["pointer"] for error in found["errors"]] == [pointer]
+
+
+def test_a_change_that_no_preset_takes_lists_those_that_it_takes(service: Service) -> None:
+    answer = service.client.post("/v1/presets/polynomial-normal:run", json={"seedz": 2})
+    said = problem(answer, 422, "invalid")["errors"][0]["detail"]
+    assert "did you mean seeds" in said
+    assert "data_seeds" in said
+
+
+def test_a_preset_can_be_looked_at_before_it_is_run(service: Service) -> None:
+    path = "/v1/presets/polynomial-normal:run"
+    answer = service.client.post(path, params={"validate_only": True}, json={"data_seeds": 3})
+    assert (answer.status_code, answer.json()["runs"]) == (200, 3)
+    assert service.get("/v1/experiments")["items"] == []
+
+
+@pytest.mark.parametrize("name", ["mlp-scratch", "no-such-preset"])
+def test_running_is_for_post_alone(service: Service, name: str) -> None:
+    answer = service.client.get(f"/v1/presets/{name}:run")
+    problem(answer, 405, "method-not-allowed")
+    assert answer.headers["allow"] == "POST"
+
+
+def test_there_is_nothing_at_other_names_with_a_colon(service: Service) -> None:
+    problem(service.client.get("/v1/presets/mlp-scratch:walk"), 404, "not-found")

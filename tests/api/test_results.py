@@ -14,7 +14,7 @@ from safetensors.numpy import load
 from mlcore.spec import parse_run_spec
 from store.status import Status
 from store.tables import CheckpointChunk
-from tests.api.service import Service
+from tests.api.service import Service, problem
 from tests.mlcore import trainings
 
 CUBIC = {"layers.0.weight": np.array([[5.0, 1.2, -3.4, 5.6]])}
@@ -52,7 +52,17 @@ def test_curves_can_be_asked_for_what_is_new_and_for_some_metrics(service: Servi
     assert list(service.get(f"{run}/curves", metric="test_loss")["series"]) == ["test_loss"]
     both = service.get(f"{run}/curves", metric=["test_loss", "train_loss"])
     assert list(both["series"]) == ["test_loss", "train_loss"]
-    assert service.get(f"{run}/curves", metric="test_accuracy")["series"] == {}
+    assert service.get(f"{run}/curves", metric="test_loss,train_loss") == both
+
+
+@pytest.mark.parametrize(
+    ("metric", "said"), [("test_accuracy", "those that are: train_loss, test_loss"), ("train_loss,train_loss", "twice")]
+)
+def test_metrics_that_a_run_never_has_or_that_come_twice_are_refused(service: Service, metric: str, said: str) -> None:
+    answer = service.client.get(f"{training(service)}/curves", params={"metric": metric})
+    (error,) = problem(answer, 422, "invalid")["errors"]
+    assert error["pointer"] == "/metric"
+    assert said in error["detail"]
 
 
 def test_what_is_not_finite_is_null_in_json_and_empty_in_csv(service: Service) -> None:

@@ -79,7 +79,8 @@ def test_presets_take_keys_too(service: Service) -> None:
     first = post(service, {"note": "mine"}, path, Idempotency_Key="k")
     assert first.status_code == 202
     assert post(service, {"note": "mine"}, path, Idempotency_Key="k").json()["id"] == first.json()["id"]
-    problem(post(service, {"note": "other"}, path, Idempotency_Key="k"), 422, "idempotency-key-reused")
+    found = problem(post(service, {"note": "other"}, path, Idempotency_Key="k"), 422, "idempotency-key-reused")
+    assert [(error["in"], error["pointer"]) for error in found["errors"]] == [("header", "/Idempotency-Key")]
 
 
 def test_prefer_wait_answers_201_when_the_experiment_has_ended(service: Service) -> None:

@@ -199,7 +199,7 @@ def test_the_table_has_all_configurations(service: Service) -> None:
     [
         ({}, {}),
         ({}, {"x": "lambda", "y": "degree", "metric": "train_loss"}),
-        ({}, {"metric": "test_accuracy"}),
+        ({}, {"metric": "weight_l1_norm"}),
         ({"grid": {"degree": [1, 3]}}, {}),
         ({"grid": {"degree": [1, 3]}, "data_seeds": 1}, {"metric": "weight_l2_norm"}),
         ({"grid": {}}, {}),
@@ -249,6 +249,7 @@ def test_lost_configurations_do_not_defeat_a_picture(service: Service) -> None:
         ({"y": "hidden"}, "/y", "degree, weight_decay"),
         ({"x": "lambda", "y": "weight_decay"}, "/y", "another field"),
         ({"metric": "loss"}, "/metric", "'train_loss'"),
+        ({"metric": "test_accuracy"}, "/metric", "those that are: train_loss, valid_loss, test_loss"),
         ({"limit": 0}, "/limit", "at least 1"),
         ({"offset": -1}, "/offset", "at least 0"),
         ({"z": "degree"}, "/z", "not a known field"),

@@ -1,7 +1,11 @@
 """The pictures of a sweep's curves, and what of them is cached."""
 
+from uuid import UUID
+
 import pytest
 
+from store import experiments
+from tests.api.pictures import assert_svg
 from tests.api.service import Service
 from tests.api.sweeps import PNG, sweep
 
@@ -41,3 +45,13 @@ def test_a_picture_of_many_groups_says_that_they_are_too_many(service: Service) 
     assert b"too many to tell apart" in answer.content
     few = service.client.get(experiment["links"]["curves"], params={"format": "svg", "group_by": "penalty"})
     assert b"too many" not in few.content
+
+
+@pytest.mark.parametrize("shown", ["curves", "summary"])
+def test_a_name_stored_before_such_names_were_refused_makes_no_broken_svg(service: Service, shown: str) -> None:
+    experiment = sweep(service)
+    with service.database.write() as session:
+        experiments.annotate(session, UUID(experiment["id"]), name="a\a bell, \x1b[31mred\ufffe")
+    answer = service.client.get(experiment["links"][shown], params={"format": "svg"})
+    assert_svg(answer.content)
+    assert "<!-- a bell, [31mred -->" in answer.text

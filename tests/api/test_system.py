@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
+from openapi_schema_validator import OAS31Validator
 
 from api.settings import ApiSettings
 from mlcore.spec import VARIANTS, parse_run_spec
@@ -92,7 +93,10 @@ def test_variants_show_their_fields_defaults_and_examples(client: TestClient) ->
         found = client.get(item["href"]).json()
         assert parse_run_spec(found["defaults"]) == parse_run_spec({"variant": item["variant"]})
         properties = found["json_schema"]["properties"]
-        assert set(properties) == set(found["defaults"])
+        assert set(properties) == {*found["defaults"], "lambda"}
+        schema = OAS31Validator(found["json_schema"])
+        assert schema.is_valid({"lambda": 1})
+        assert not schema.is_valid({"lambda": 1, "weight_decay": 1})
         assert all("description" in properties[name] for name in properties if name != "variant")
         assert found["examples"]
     problem(client.get("/v1/variants/cnn"), 404, "not-found")

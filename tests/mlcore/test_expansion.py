@@ -80,7 +80,8 @@ def test_resolved_runs_survive_json() -> None:
         ({"grid": {"seed": [-1]}}, "/grid/seed/0", "greater than or equal to 0"),
         ({"grid": {"learning_rate": [i / 1e6 for i in range(1, 1001)]}, "seeds": 1000}, "", "1000000 runs"),
         ({"grid": {"n_train": [20, 2]}, "folds": 3}, "/folds", "2 training examples for 3 folds"),
-        ({"spec": {"variant": "linear", "n_valid": 5}, "folds": 3}, "/folds", "leave n_valid out"),
+        ({"spec": {"variant": "linear", "n_valid": 5}, "folds": 3}, "/spec/n_valid", "leave n_valid out"),
+        ({"grid": {"n_valid": [0, 5]}, "folds": 3}, "/grid/n_valid", "leave n_valid out"),
         (
             {"spec": {"variant": "linear", "folds": 3, "fold": 1}, "folds": 3},
             "/spec/fold",

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mlcore.data import png
-from tests.png import encoded, enormous, picture, saved
+from tests.png import encoded, enormous, picture, saved, without_palette
 
 LEVELS = np.arange(784, dtype=np.uint16).reshape(28, 28) % 256
 
@@ -52,6 +52,7 @@ def test_every_kind_of_png_becomes_grey(image: Image.Image, level: int) -> None:
         (encoded(GREY[:-1]), "breaks off"),
         (encoded(GREY[:40] + GREY[-12:]), "damaged"),
         (encoded(png.SIGNATURE + bytes(100)), "damaged"),
+        (encoded(without_palette(saved(picture("P")))), "damaged"),
         (encoded(enormous(2**31 - 1, 2**31 - 1)), "2147483647 × 2147483647"),
         (encoded(enormous(20_000, 20_000)), "20000 × 20000"),
         (encoded(enormous(0, 0)), "0 × 0"),

@@ -1,5 +1,6 @@
 """Predictions are the network's, for a client's inputs and for stored examples."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -100,6 +101,20 @@ def test_inputs_that_do_not_fit_are_named(name: str, inputs: list[Any], pointer:
     with pytest.raises(BadInputs) as caught:
         predict(spec, weights, inputs)
     assert caught.value.pointer == pointer
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("polynomial", "must be a number x, at most 1,000,000 in size"),
+        ("linear", "must be a list of 200 numbers, each at most 1,000,000 in size"),
+        ("mlp", "pixels go from 0 (black) to 1, or from 0 to 255"),
+    ],
+)
+def test_what_inputs_may_be_is_said(name: str, said: str) -> None:
+    spec, weights, _ = trained(name, epochs=1)
+    with pytest.raises(BadInputs, match=re.escape(said)):
+        predict(spec, weights, [None])
 
 
 @pytest.mark.parametrize(

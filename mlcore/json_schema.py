@@ -1,0 +1,10 @@
+"""What pydantic leaves out of JSON Schemas."""
+
+from typing import Any
+
+
+def with_lambda(schema: dict[str, Any]) -> None:
+    """Say that a spec's weight_decay may be given as lambda too, but under one name only."""
+    fields = schema["properties"]
+    fields["lambda"] = {**fields["weight_decay"], "title": "Lambda", "description": "Another name for weight_decay."}
+    schema["not"] = {"required": ["weight_decay", "lambda"]}
