@@ -9,7 +9,7 @@ from fastapi import Request, Response
 
 from api import checkpoints, labels
 from api import problem_kinds as kinds
-from api.negotiation import MEDIA_TYPES, choose, conditional, weak_etag
+from api.negotiation import MEDIA_TYPES, PICTURES, choose, conditional, weak_etag
 from api.problems import Problem
 from api.schemas.predictions import LearnedQuery
 from mlcore.spec import LinearSpec, MlpSpec, PolynomialSpec, parse_run_spec
@@ -77,4 +77,5 @@ def answer(
     """What follows from a run's weights, in the format the client asked for; raises Problem 406."""
     form = choose(request, query.format, formats)
     etag = weak_etag(request.url.path, form, query.model_dump(), trained.name, trained.epoch, trained.sha256)
-    return conditional(request, etag, lambda: write(form), MEDIA_TYPES[form], settled=trained.has_succeeded)
+    settled = form not in PICTURES and trained.has_succeeded
+    return conditional(request, etag, lambda: write(form), MEDIA_TYPES[form], settled=settled)

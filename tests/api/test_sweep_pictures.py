@@ -3,7 +3,7 @@
 import pytest
 
 from tests.api.service import Service
-from tests.api.sweeps import PNG, sweep
+from tests.api.sweeps import EPOCHS, PNG, losses_of, sweep
 
 
 def test_curves_have_an_etag_that_changes_with_the_training(service: Service) -> None:
@@ -23,6 +23,30 @@ def test_curves_have_an_etag_that_changes_with_the_training(service: Service) ->
     assert service.client.get(path).headers["etag"] not in tags
     service.end(claim, {run.run_id: "succeeded" for run in claim.runs})
     assert "max-age" in service.client.get(path).headers["cache-control"]
+
+
+@pytest.mark.parametrize("end", ["succeeded", "failed", "cancelled"])
+@pytest.mark.parametrize("path", ["curves", "summary"])
+def test_numbers_settle_when_no_retry_can_change_them_and_pictures_never(service: Service, end: str, path: str) -> None:
+    experiment = service.submit({"variant": "polynomial", "epochs": EPOCHS}, seeds=2)
+    service.train(losses_of, lambda spec: end if spec["seed"] else "succeeded")
+    assert service.get(experiment["links"]["self"])["status"] == "succeeded"
+    for form in ("json", "csv", "png", "svg"):
+        answer = service.client.get(experiment["links"][path], params={"format": form})
+        is_settled = end == "succeeded" and form in ("json", "csv")
+        assert ("max-age" in answer.headers["cache-control"]) == is_settled, form
+
+
+def test_a_picture_has_the_new_name_at_once(service: Service) -> None:
+    experiment = sweep(service, name="before")
+    for path in (experiment["links"]["curves"], experiment["links"]["summary"]):
+        service.client.patch(experiment["links"]["self"], json={"name": "before"})
+        first = service.client.get(path, params={"format": "svg"})
+        service.client.patch(experiment["links"]["self"], json={"name": "after"})
+        known = {"If-None-Match": first.headers["etag"]}
+        again = service.client.get(path, params={"format": "svg"}, headers=known)
+        assert again.status_code == 200
+        assert again.content != first.content
 
 
 @pytest.mark.parametrize("form", ["png", "svg"])
