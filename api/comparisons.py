@@ -29,6 +29,8 @@ from store.status import Status
 LONGEST_LABEL: Final = 60
 IMMATERIAL: Final = sides.REPLICATION - {"folds"} | {"keep_checkpoints", "reuse"}
 """Fields in which sides may differ without training anything else."""
+TASK: Final = frozenset({"coefficients", "noise_std", "true_weight", "true_bias", "n_inputs"})
+"""Fields that decide what there is to be learned."""
 SELECTED_ON_TEST: Final = (
     "The best epochs are chosen by the test_loss where there is no validation set, which flatters what is measured on "
     "the test set. Set n_valid or folds."
@@ -53,7 +55,7 @@ def answer(session: Session, owner: str | None, asked: schemas.ComparisonRequest
         left_out=_left_out(pairs),
         **_statistics(found),
         verdict=verdict(found, pairs, asked.metric, f"a ({of[0].label})", f"b ({of[1].label})"),
-        remarks=[*remarks(pairs), *_on_selection(of, asked.metric)],
+        remarks=[*_on_data(differ, asked.metric), *remarks(pairs), *_on_selection(of, asked.metric)],
     )
 
 
@@ -122,6 +124,16 @@ def _statistics(found: Comparison) -> dict[str, Any]:
         "test": test and schemas.SignFlipTest(**vars(test)),
         "power": needed and schemas.PowerAnalysis(pairs_needed=needed, more_pairs_needed=max(0, needed - found.n)),
     }
+
+
+def _on_data(differ: Sequence[str], metric: str) -> Iterator[str]:
+    part, _, quantity = metric.partition("_")
+    elsewhere = [name for name in differ if name in TASK or (part != "train" and name == f"n_{part}")]
+    if quantity == "loss" and elsewhere:
+        yield (
+            f"The sides differ in {', '.join(elsewhere)}, so their losses were measured on different data: the "
+            "difference tells nothing about the models."
+        )
 
 
 def _on_selection(of: Sequence[schemas.ComparedSide], metric: str) -> Iterator[str]:

@@ -146,6 +146,28 @@ def test_one_data_set_is_remarked(service: Service) -> None:
     assert any("not for other data" in remark for remark in found["remarks"])
 
 
+@pytest.mark.parametrize(
+    ("variant", "field", "values", "metric", "remarks"),
+    [
+        ("polynomial", "coefficients", [[1.0], [2.0]], "test_loss", 1),
+        ("polynomial", "noise_std", [0.1, 1.0], "train_loss", 1),
+        ("linear", "true_weight", [0.1, 1.0], "test_loss", 1),
+        ("linear", "true_bias", [0.1, 1.0], "test_loss", 1),
+        ("linear", "n_inputs", [10, 20], "test_loss", 1),
+        ("polynomial", "n_test", [10, 20], "test_loss", 1),
+        ("polynomial", "n_test", [10, 20], "train_loss", 0),
+        ("polynomial", "n_train", [10, 20], "test_loss", 0),
+    ],
+)
+def test_losses_on_different_data_are_remarked(
+    service: Service, variant: str, field: str, values: list[Any], metric: str, remarks: int
+) -> None:
+    experiment = sweep(service, spec={"variant": variant, "epochs": 2}, grid={field: values})
+    a, b = (side(experiment, **{field: value}) for value in values)
+    found = compared(service, a, b, metric=metric)["remarks"]
+    assert sum("different data" in remark and field in remark for remark in found) == remarks
+
+
 def test_fields_that_decide_no_result_do_not_set_sides_apart(service: Service) -> None:
     a = sweep(service, grid={}, name="first")
     b = sweep(service, grid={}, spec={**SPEC, "keep_checkpoints": "none", "reuse": False})
