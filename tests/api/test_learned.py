@@ -182,6 +182,26 @@ def test_a_run_without_weights_has_learned_nothing(service: Service) -> None:
     problem(service.client.get(f"/v1/runs/{UUID(int=1)}/fit"), 404, "not-found")
 
 
+@pytest.mark.parametrize(
+    ("variant", "path", "status"),
+    [
+        ("polynomial", "confusion-matrix", 409),
+        ("linear", "fit", 409),
+        ("polynomial", "predictions?format=png", 409),
+        ("polynomial", "predictions?only=errors", 409),
+        ("polynomial", "predictions", 404),
+        ("polynomial", "fit?format=csv", 406),
+        ("linear", "fit?format=csv", 406),
+        ("polynomial", "predictions?format=svg", 406),
+    ],
+)
+def test_what_no_weights_would_help_is_told_before_there_are_any(
+    service: Service, variant: str, path: str, status: int
+) -> None:
+    run = service.run_of(service.submit({"variant": variant}))
+    assert service.client.get(f"/v1/runs/{run['id']}/{path}").status_code == status
+
+
 def test_classes_agree_however_many_examples_are_held_at_once(
     sample_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -222,6 +222,16 @@ def test_a_run_without_checkpoints_says_so(service: Service) -> None:
         assert "no weights yet" in service.client.get(path).json()["detail"]
 
 
+@pytest.mark.parametrize(("keep", "said"), [("none", "keep_checkpoints is none"), ("last", "has ended")])
+def test_a_run_that_has_ended_without_weights_promises_none(service: Service, keep: str, said: str) -> None:
+    run = service.run_of(service.submit({"variant": "polynomial", "keep_checkpoints": keep}))
+    service.train(lambda _: {}, lambda _: "failed")
+    for path in (run["links"]["weights"], run["links"]["checkpoints"] + "/last", f"/v1/runs/{run['id']}/fit"):
+        detail = service.client.get(path).json()["detail"]
+        assert said in detail
+        assert "yet" not in detail
+
+
 def test_damaged_weights_are_not_handed_out(service: Service) -> None:
     run_id = service.trained({"variant": "polynomial"}, CUBIC)
     with service.database.write() as session:
