@@ -1,7 +1,14 @@
 """The pictures of a sweep's curves, and what of them is cached."""
 
-import pytest
+import re
+from typing import Any
 
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from api.figures import Line, _panel
+from store.curves import Curve
 from tests.api.service import Service
 from tests.api.sweeps import EPOCHS, PNG, losses_of, sweep
 
@@ -56,6 +63,52 @@ def test_pictures_are_the_same_for_the_same_curves(service: Service, form: str, 
     answers = [service.client.get(experiment["links"]["curves"], params={"format": form, **params}) for _ in range(2)]
     assert answers[0].content == answers[1].content
     assert answers[0].content.startswith(PNG if form == "png" else b"<?xml")
+
+
+def said_in(service: Service, experiment: dict[str, Any], **params: str) -> str:
+    """The texts of a picture: matplotlib writes each as a comment, too."""
+    picture = service.client.get(experiment["links"]["curves"], params={"format": "svg", **params}).text
+    return " ".join(" ".join(re.findall("<!-- (.*?) -->", picture, re.DOTALL)).split())
+
+
+def test_entries_of_a_legend_are_told_apart_by_their_ends(service: Service) -> None:
+    inits = [{"scheme": "linear_default"}, {"scheme": "normal"}]
+    grid = {"init": inits, "coefficients": [[0.125] * 19 + [last] for last in (1.25, 1.75)]}
+    said = said_in(service, sweep(service, grid=grid, seeds=1)).replace("/ ", "/")
+    for scheme in ("linear_default", "normal"):
+        for last in ("1.25", "1.75"):
+            assert re.search(rf"initial weights {scheme}[ .\d]*, coefficients (0\.125/){{19}}{last}", said)
+
+
+def test_lines_that_are_not_to_be_seen_say_so_in_the_legend(service: Service) -> None:
+    experiment = service.submit({"variant": "polynomial", "epochs": EPOCHS}, grid={"learning_rate": [0.01, 0.02, 5, 6]})
+    level = {0.01: 1.0, 0.02: 2.0, 5: 1e50, 6: np.nan}
+    service.train(lambda spec: {"train_loss": np.full(EPOCHS, level[spec["learning_rate"]])})
+    said = said_in(service, experiment)
+    assert said.count("out of view") == said.count("nothing to draw") == 1
+    assert "learning rate 5 (out of view)" in said
+    assert "learning rate 6 (nothing to draw)" in said
+
+
+@pytest.mark.parametrize("start", [0.0, 5.0])
+def test_a_norm_that_leaves_the_others_leaves_them_legible(start: float) -> None:
+    epochs = np.arange(1, 6)
+    norms = [Curve(epochs, {"weight_l2_norm": np.linspace(start, end, 5)}) for end in (5.5, 6.0, 6.5, 550.0)]
+    figure = Figure()
+    axes = figure.subplots()
+    _panel(axes, "weight_l2_norm", [Line("one", curve) for curve in norms])
+    top = axes.transAxes.inverted().transform(axes.transData.transform((5, 6.0)))[1]
+    assert top > 0.08 if start == 0 else axes.get_yscale() == "log"
+
+
+def test_a_metric_that_was_never_measured_is_not_promised_of_what_has_ended(service: Service) -> None:
+    experiment = sweep(service, grid={"degree": [3, 7]})
+    run = service.run_of(experiment)
+    params = {"format": "svg", "metric": "train_accuracy"}
+    for path in (experiment["links"]["curves"], experiment["links"]["summary"], run["links"]["curves"]):
+        picture = service.client.get(path, params=params).text
+        assert "nothing measured" in picture
+        assert "yet" not in picture
 
 
 def test_a_picture_of_many_groups_says_that_they_are_too_many(service: Service) -> None:
