@@ -7,6 +7,7 @@ import io
 import math
 import textwrap
 import threading
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from api import labels
+from api import fonts, labels
 from store.curves import Curve
 
 if TYPE_CHECKING:
@@ -90,7 +91,8 @@ def picture(draw: Callable[["Figure"], None], format: PictureFormat) -> bytes:  
     """The bytes of what `draw` puts on an empty figure: one at a time, and the same bytes for the same drawing."""
     from matplotlib.figure import Figure
 
-    with _drawing:
+    with _drawing, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font", UserWarning)
         _settle()
         figure = Figure(layout="constrained")
         draw(figure)
@@ -280,7 +282,8 @@ def short(text: str, longest: int) -> str:
 
 @cache
 def _settle() -> None:
-    """Make SVG reproducible: without a salt its ids are random."""
+    """Make SVG reproducible, whose ids are random without a salt, and take fonts for what the usual one lacks."""
     import matplotlib as mpl
 
     mpl.rcParams["svg.hashsalt"] = "epochd"
+    mpl.rcParams["font.family"] = ["sans-serif", *fonts.fallbacks()]

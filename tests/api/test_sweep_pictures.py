@@ -111,6 +111,13 @@ def test_a_metric_that_was_never_measured_is_not_promised_of_what_has_ended(serv
         assert "yet" not in picture
 
 
+@pytest.mark.parametrize("form", ["png", "svg"])
+def test_a_name_in_any_script_is_drawn_without_a_warning(service: Service, form: str) -> None:
+    experiment = sweep(service, name="学習率 学习率 학습률 \U0001f600")
+    for path in (experiment["links"]["curves"], experiment["links"]["summary"]):
+        assert service.client.get(path, params={"format": form}).status_code == 200
+
+
 def test_a_picture_of_many_groups_says_that_they_are_too_many(service: Service) -> None:
     experiment = sweep(service, grid={"degree": list(range(20))}, seeds=1)
     answer = service.client.get(experiment["links"]["curves"], params={"format": "svg"})
