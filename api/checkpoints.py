@@ -2,7 +2,6 @@
 
 import re
 from typing import Literal, cast
-from uuid import UUID
 
 from sqlalchemy.orm import Session
 
@@ -11,7 +10,8 @@ from api.problems import Problem
 from api.schemas.results import CHECKPOINT_PATTERN
 from store import checkpoints
 from store.errors import NotFound
-from store.tables import Checkpoint
+from store.status import FINAL
+from store.tables import Checkpoint, Run
 
 MEDIA_TYPE = "application/octet-stream"
 Which = Literal["last", "best"] | int
@@ -29,28 +29,33 @@ def name(row: Checkpoint) -> str:
     return row.kind if row.kind in ("last", "best") else str(row.epoch)
 
 
-def find(session: Session, run_id: UUID, wanted: Which) -> Checkpoint:
+def find(session: Session, run: Run, wanted: Which) -> Checkpoint:
     """The row of a checkpoint, without its bytes; raises Problem 404 naming those there are."""
-    rows = checkpoints.of_run(session, run_id)
+    rows = checkpoints.of_run(session, run.id)
     for row in reversed(rows):  # of several of one epoch the newest, as the store reads them
         if wanted in (row.kind, row.epoch):
             return row
-    raise _none_such(rows)
+    raise _none_such(run, rows)
 
 
-def load(session: Session, run_id: UUID, wanted: Which) -> checkpoints.StoredCheckpoint:
+def load(session: Session, run: Run, wanted: Which) -> checkpoints.StoredCheckpoint:
     """A checkpoint with its bytes; raises Problem 404 naming those there are, CheckpointDamaged."""
     try:
-        return checkpoints.get(session, run_id, wanted)
+        return checkpoints.get(session, run.id, wanted)
     except NotFound as error:
-        raise _none_such(checkpoints.of_run(session, run_id)) from error
+        raise _none_such(run, checkpoints.of_run(session, run.id)) from error
 
 
-def _none_such(rows: list[Checkpoint]) -> Problem:
+def _none_such(run: Run, rows: list[Checkpoint]) -> Problem:
+    return Problem(kinds.no_checkpoint, _there_is(rows) if rows else _nothing_kept(run))
+
+
+def _there_is(rows: list[Checkpoint]) -> str:
     there = ", ".join(f"{name(row)} (epoch {row.epoch})" if not name(row).isdecimal() else name(row) for row in rows)
-    return Problem(
-        kinds.no_checkpoint,
-        f"This run keeps no weights under this name; it keeps {there}."
-        if rows
-        else "This run keeps no weights yet, or none at all.",
-    )
+    return f"This run keeps no weights under this name; it keeps {there}."
+
+
+def _nothing_kept(run: Run) -> str:
+    if run.spec["keep_checkpoints"] == "none":
+        return "This run keeps no weights: its keep_checkpoints is none."
+    return "This run has ended and kept no weights." if run.status in FINAL else "This run keeps no weights yet."

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import accumulate
 from typing import Any, Final, Literal
 
 from sqlalchemy.orm import Session
@@ -29,6 +30,8 @@ from store.status import Status
 LONGEST_LABEL: Final = 60
 IMMATERIAL: Final = sides.REPLICATION - {"folds"} | {"keep_checkpoints", "reuse"}
 """Fields in which sides may differ without training anything else."""
+TASK: Final = frozenset({"coefficients", "noise_std", "true_weight", "true_bias", "n_inputs"})
+"""Fields that decide what there is to be learned."""
 SELECTED_ON_TEST: Final = (
     "The best epochs are chosen by the test_loss where there is no validation set, which flatters what is measured on "
     "the test set. Set n_valid or folds."
@@ -43,7 +46,11 @@ def answer(session: Session, owner: str | None, asked: schemas.ComparisonRequest
     pairs = pair(replicates(of_a, asked.metric), replicates(of_b, asked.metric))
     found = compare([one.a.value for one in pairs.compared], [one.b.value for one in pairs.compared])
     differ = [name for name in a.spec if name not in IMMATERIAL and a.spec[name] != b.spec.get(name)]
-    of = _side(a, of_a, asked.at, found.a, differ), _side(b, of_b, asked.at, found.b, differ)
+    names = [_label(one, other, differ) for one, other in ((a, b), (b, a))]
+    of = (
+        _side(a, names[0], of_a, asked.at, found.a, differ),
+        _side(b, names[1], of_b, asked.at, found.b, differ),
+    )
     return schemas.Comparison(
         metric=asked.metric,
         at=asked.at,
@@ -53,7 +60,7 @@ def answer(session: Session, owner: str | None, asked: schemas.ComparisonRequest
         left_out=_left_out(pairs),
         **_statistics(found),
         verdict=verdict(found, pairs, asked.metric, f"a ({of[0].label})", f"b ({of[1].label})"),
-        remarks=[*remarks(pairs), *_on_selection(of, asked.metric)],
+        remarks=[*_on_data(differ, asked.metric), *remarks(pairs), *_on_selection(of, asked.metric)],
     )
 
 
@@ -88,17 +95,28 @@ def _at_best(curve: Curve) -> dict[str, float]:
     return {} if row is None else {name: float(values[row]) for name, values in curve.series.items()}
 
 
+def _label(side: Chosen, other: Chosen, differ: Sequence[str]) -> str:
+    """What a side is called: the first fields in which it differs, each with its whole value."""
+    if not differ and side.experiment.id == other.experiment.id:
+        differ = [name for name in side.axes.grid if side.spec[name] != other.spec[name]]
+    if not differ:
+        return short(side.experiment.name or labels.describe(parse_run_spec(side.spec)), LONGEST_LABEL)
+    parts = [labels.point({name: side.spec[name]}) for name in differ]
+    lengths = list(accumulate(len(part) + len(", ") for part in parts))
+    fitting = max(1, sum(length <= LONGEST_LABEL for length in lengths))
+    return ", ".join(parts[:fitting]) + (", …" if fitting < len(parts) else "")
+
+
 def _side(
-    side: Chosen, results: Sequence[Result], at: str, values: Estimate, differ: Sequence[str]
+    side: Chosen, label: str, results: Sequence[Result], at: str, values: Estimate, differ: Sequence[str]
 ) -> schemas.ComparedSide:
     spec = parse_run_spec(side.spec)
     apart = {name: side.spec[name] for name in differ}
     counts = Counter(one.outcome for one in results)
-    label = labels.point(apart) or side.experiment.name or labels.describe(spec)
     return schemas.ComparedSide(
         experiment_id=side.experiment.id,
         name=side.experiment.name,
-        label=short(label, LONGEST_LABEL),
+        label=label,
         values=apart,
         runs=OutcomeCounts(total=len(results), **{name: counts[name] for name in OUTCOMES}),
         selected_on=None if at == "last" else "valid" if spec.sizes.valid else "test",
@@ -122,6 +140,16 @@ def _statistics(found: Comparison) -> dict[str, Any]:
         "test": test and schemas.SignFlipTest(**vars(test)),
         "power": needed and schemas.PowerAnalysis(pairs_needed=needed, more_pairs_needed=max(0, needed - found.n)),
     }
+
+
+def _on_data(differ: Sequence[str], metric: str) -> Iterator[str]:
+    part, _, quantity = metric.partition("_")
+    elsewhere = [name for name in differ if name in TASK or (part != "train" and name == f"n_{part}")]
+    if quantity == "loss" and elsewhere:
+        yield (
+            f"The sides differ in {', '.join(elsewhere)}, so their losses were measured on different data: the "
+            "difference tells nothing about the models."
+        )
 
 
 def _on_selection(of: Sequence[schemas.ComparedSide], metric: str) -> Iterator[str]:

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+MOST_TICKS = 6
+"""Along x: numbers such as −0.0005 need room."""
 MOST_MARKED = 40
 """Points that are drawn one by one."""
 TITLES = {"relu": "ReLU", "sigmoid": "Sigmoid", "tanh": "Tanh"}
@@ -35,9 +37,12 @@ def activation(
 
 
 def _panel(axes: "Axes", x: Values, values: Values, colour: str, said: str) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     axes.set_title(said, fontsize=11, color=GREY, loc="left", parse_math=False)
     axes.plot(x, values, color=colour, linewidth=2.4, marker="o" if len(x) <= MOST_MARKED else None, markersize=4)
     axes.set_xlabel("x")
+    axes.xaxis.set_major_locator(MaxNLocator(MOST_TICKS, steps=[1, 2, 4, 5, 10]))
     axes.margins(x=0.02, y=0.08)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(visible=True, color="#E5E5E5", linewidth=0.8)

@@ -6,7 +6,7 @@ from typing import Any, cast
 from fastapi import Request, Response
 
 from api import curves, tables
-from api.negotiation import MEDIA_TYPES, choose, conditional, etag_of
+from api.negotiation import MEDIA_TYPES, PICTURES, choose, conditional, etag_of
 from api.schemas.results import CurveQuery
 from store.curves import Curve
 
@@ -39,13 +39,13 @@ def answer(request: Request, query: CurveQuery, shown: Answer) -> Response:
         etag_of(said + content),
         lambda: content if form == "json" else _write(form, shown, curve),
         MEDIA_TYPES[form],
-        settled=shown.settled,
+        settled=form not in PICTURES and shown.settled,
     )
 
 
 def most_points(query: CurveQuery, form: str) -> int | None:
     """How many epochs a curve may have in this format; None: all of them."""
-    return query.max_points or (MOST_DRAWN if form in ("png", "svg") else None)
+    return query.max_points or (MOST_DRAWN if form in PICTURES else None)
 
 
 def cut(curve: Curve, query: CurveQuery, most: int | None) -> Curve:

@@ -7,6 +7,7 @@ import io
 import math
 import textwrap
 import threading
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from api import labels
+from api import fonts, labels
 from api.text import only_text
 from store.curves import Curve
 
@@ -36,10 +37,18 @@ MOST_INSIDE = 4
 QUANTITIES = ("loss", "accuracy")
 NORMS = ("weight_l2_norm", "weight_l1_norm")
 GREY = "#555555"
+NOTHING = "nothing measured"
+"""What a panel says without curves, of what has just begun as of what has ended."""
 FEWEST_OFF = 3
 """Lines of which one can be said to leave the others."""
 FAR_OFF = 100.0
 """How many times the median of the curves' highest values still belongs into the picture."""
+FAR_OFF_LINEAR = 10.0
+"""The same where the axis is not logarithmic, and beyond which it should be."""
+LEGEND_WIDTH = 45
+"""Characters in a row of a legend."""
+ROW_INCHES = 0.18
+"""How high such a row is."""
 LARGEST = 1e100
 """Values beyond it make an axis overflow."""
 
@@ -83,7 +92,8 @@ def picture(draw: Callable[["Figure"], None], format: PictureFormat) -> bytes:  
     """The bytes of what `draw` puts on an empty figure: one at a time, and the same bytes for the same drawing."""
     from matplotlib.figure import Figure
 
-    with _drawing:
+    with _drawing, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font", UserWarning)
         _settle()
         figure = Figure(layout="constrained")
         draw(figure)
@@ -95,12 +105,14 @@ def picture(draw: Callable[["Figure"], None], format: PictureFormat) -> bytes:  
 
 def _draw(figure: "Figure", title: str, subtitle: str, lines: Sequence[Line]) -> None:
     quantities = measured_quantities(lines)
-    beside = len(lines) > MOST_INSIDE
-    figure.set_size_inches((6.4 if len(quantities) == 1 else 11) + 2.2 * beside, 4.8)
     panels = figure.subplots(1, len(quantities), squeeze=False)[0]
-    for axes, quantity in zip(panels, quantities, strict=True):
-        _panel(axes, quantity, lines)
-    _legend(figure, lines)
+    seen = set[int]().union(*(_panel(axes, name, lines) for axes, name in zip(panels, quantities, strict=True)))
+    names = [_entry(line, is_seen=index in seen) for index, line in enumerate(lines)] if len(lines) > 1 else []
+    rows = sum(name.count("\n") + 1 for name in names)
+    beside = len(lines) > MOST_INSIDE or rows > len(names)
+    height = max(4.8, 1.4 + ROW_INCHES * rows)
+    figure.set_size_inches((6.4 if len(quantities) == 1 else 11) + 2.2 * beside, height)
+    _legend(figure, lines, names, beside=beside)
     entitle(figure, title, subtitle)
 
 
@@ -125,9 +137,11 @@ def colour_of(line: Line, index: int) -> str:
     return line.colour or COLOURS[index % len(COLOURS)]
 
 
-def _panel(axes: "Axes", quantity: str, lines: Sequence[Line]) -> None:
-    drawn = [(colour_of(line, index), part) for index, line in enumerate(lines) for part in parts(line, quantity)]
-    for colour, part in drawn:
+def _panel(axes: "Axes", quantity: str, lines: Sequence[Line]) -> set[int]:
+    """Draw a quantity of the lines; return the places of those of which something is to be seen."""
+    drawn = [(index, part) for index, line in enumerate(lines) for part in parts(line, quantity)]
+    for index, part in drawn:
+        colour = colour_of(lines[index], index)
         if part.band is not None:
             axes.fill_between(part.epochs, *part.band, color=colour, alpha=min(0.15, 0.8 / len(drawn)), linewidth=0)
         axes.plot(
@@ -141,7 +155,16 @@ def _panel(axes: "Axes", quantity: str, lines: Sequence[Line]) -> None:
         )
     decorate(axes, quantity, [part for _, part in drawn])
     if len(lines) >= FEWEST_OFF:
-        keep_in_view(axes, [part for _, part in drawn])
+        keep_in_view(axes, quantity, [part for _, part in drawn])
+    top = axes.get_ylim()[1]
+    return {index for index, part in drawn if part.values.min() <= top}
+
+
+def _entry(line: Line, *, is_seen: bool) -> str:
+    """A line's whole name in as many rows as it takes, so that no two look alike; lists break between their items."""
+    there = any(parts(line, name) for name in (*QUANTITIES, *NORMS))
+    said = line.label if is_seen else f"{line.label} ({'out of view' if there else 'nothing to draw'})"
+    return textwrap.fill(said.replace("/", "/ "), LEGEND_WIDTH, break_on_hyphens=False).replace("/ ", "/")
 
 
 def decorate(axes: "Axes", quantity: str, drawn: Sequence[Part]) -> None:
@@ -155,26 +178,30 @@ def decorate(axes: "Axes", quantity: str, drawn: Sequence[Part]) -> None:
     axes.grid(visible=True, color="#E5E5E5", linewidth=0.8)
     axes.set_axisbelow(True)
     if not drawn:
-        axes.text(0.5, 0.5, "no epochs yet", transform=axes.transAxes, ha="center", va="center", color=GREY)
+        axes.text(0.5, 0.5, NOTHING, transform=axes.transAxes, ha="center", va="center", color=GREY)
         axes.set(xticks=[], yticks=[])
         return
     edges = [edge[np.isfinite(edge)] for part in drawn if part.band is not None for edge in part.band]
-    if quantity == "loss" and spans_decades([part.values for part in drawn] + [edge for edge in edges if edge.size]):
+    if quantity != "accuracy" and needs_log([part.values for part in drawn] + [edge for edge in edges if edge.size]):
         axes.set_yscale("log")
     if all(len(part.epochs) == 1 for part in drawn):
         axes.set_xlim(drawn[0].epochs[0] - 1, drawn[0].epochs[0] + 1)
 
 
-def keep_in_view(axes: "Axes", lines: Sequence[Part]) -> None:
+def keep_in_view(axes: "Axes", quantity: str, lines: Sequence[Part]) -> None:
     """End the axis above most curves: a few that leave for 1e90 would press all others flat."""
+    if quantity == "accuracy":
+        return
+    is_log = axes.get_yscale() == "log"
+    far_off = FAR_OFF if is_log else FAR_OFF_LINEAR
     highest = [float(part.values.max()) for part in lines]
     lowest = min((float(part.values.min()) for part in lines), default=0.0)
-    top = FAR_OFF * float(np.median(highest)) if highest else 0.0
+    top = far_off * float(np.median(highest)) if highest else 0.0
     if max(highest, default=0.0) > top > lowest:
-        axes.set_ylim(lowest / 2 if lowest > 0 else None, top)
+        axes.set_ylim(lowest / 2 if is_log else lowest - 0.05 * (top - lowest), top)
 
 
-def _legend(figure: "Figure", lines: Sequence[Line]) -> None:
+def _legend(figure: "Figure", lines: Sequence[Line], names: Sequence[str], *, beside: bool) -> None:
     from matplotlib.lines import Line2D
 
     single = len(lines) == 1
@@ -183,12 +210,11 @@ def _legend(figure: "Figure", lines: Sequence[Line]) -> None:
         return
     grey = colour_of(lines[0], 0) if single else GREY
     handles = [Line2D([], [], color=grey, linestyle=style, label=name, linewidth=1.8) for name, style in said.items()]
-    if not single:
-        handles += [
-            Line2D([], [], color=colour_of(line, index), label=short(line.label, 45), linewidth=1.8)
-            for index, line in enumerate(lines)
-        ]
-    legend = _place_legend(figure, handles, beside=len(lines) > MOST_INSIDE)
+    handles += [
+        Line2D([], [], color=colour_of(lines[index], index), label=name, linewidth=1.8)
+        for index, name in enumerate(names)
+    ]
+    legend = _place_legend(figure, handles, beside=beside)
     for text in legend.get_texts():
         text.set_parse_math(False)
 
@@ -234,11 +260,14 @@ def _measured(curve: Curve, name: str) -> int:
     return int(drawable(curve.series[name]).sum()) if name in curve.series else 0
 
 
-def spans_decades(arrays: Sequence[Values]) -> bool:
-    """Whether values, all drawable, need a logarithmic axis."""
+def needs_log(arrays: Sequence[Values]) -> bool:
+    """Whether values, all drawable, need a logarithmic axis: they span decades, or some leave the others far below."""
     lowest = min(float(values.min()) for values in arrays)
-    highest = max(float(values.max()) for values in arrays)
-    return lowest > 0 and math.log10(highest / lowest) > DECADES_FOR_LOG
+    highest = [float(values.max()) for values in arrays]
+    if lowest <= 0:
+        return False
+    spans = math.log10(max(highest) / lowest) > DECADES_FOR_LOG
+    return spans or max(highest) > FAR_OFF_LINEAR * float(np.median(highest))
 
 
 def wrapped(text: str, width: int) -> str:
@@ -254,7 +283,8 @@ def short(text: str, longest: int) -> str:
 
 @cache
 def _settle() -> None:
-    """Make SVG reproducible: without a salt its ids are random."""
+    """Make SVG reproducible, whose ids are random without a salt, and take fonts for what the usual one lacks."""
     import matplotlib as mpl
 
     mpl.rcParams["svg.hashsalt"] = "epochd"
+    mpl.rcParams["font.family"] = ["sans-serif", *fonts.fallbacks()]

@@ -14,6 +14,7 @@ from api.figures import (
     DECADES_FOR_LOG,
     GREY,
     LARGEST,
+    NOTHING,
     STYLES,
     PictureFormat,
     drawable,
@@ -21,7 +22,7 @@ from api.figures import (
     picture,
 )
 from api.group_figures import distinct, is_number
-from api.summary_figures import Point, label
+from api.summary_figures import ALL_LOST, Point, label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -111,10 +112,11 @@ def _intervals(
     axes.grid(visible=True, axis="y", color="#E5E5E5", linewidth=0.8)
     axes.set_axisbelow(True)
     _mark(axes, axis, listed)
-    if any(one.size for one in drawn):
+    if any(one.size for one in drawn) or axes.get_legend_handles_labels()[0]:
         axes.legend(frameon=False, fontsize=9)
-    else:
-        axes.text(0.5, 0.5, "nothing measured yet", transform=axes.transAxes, ha="center", va="center", color=GREY)
+    if not any(one.size for one in drawn):
+        axes.set_yticks([])
+        axes.text(0.5, 0.5, NOTHING, transform=axes.transAxes, ha="center", va="center", color=GREY)
     entitle(figure, title, subtitle)
 
 
@@ -183,6 +185,12 @@ def _tick(value: float) -> str:
 
 
 def _mark(axes: "Axes", axis: Axis, points: Sequence[Point]) -> None:
+    there = {axis.place(point.at[0]) for point in points if not point.lost}
+    lost = sorted({axis.place(point.at[0]) for point in points} - there)
+    if lost:
+        look: dict[str, Any] = {"marker": "x", "markersize": 8, "markeredgewidth": 2, "color": GREY, "zorder": 6}
+        bottom = axes.get_xaxis_transform()
+        axes.plot(lost, [0.0] * len(lost), linestyle="", transform=bottom, clip_on=False, label=ALL_LOST, **look)
     for point in points:
         if point.mark is not None:
             at = axis.place(point.at[0])

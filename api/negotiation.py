@@ -16,6 +16,8 @@ MEDIA_TYPES = {
     "png": "image/png",
     "svg": "image/svg+xml",
 }
+PICTURES = ("png", "svg")
+"""Formats that show names, which change at any time."""
 LIVE = "private, no-cache"
 """Keep it, but ask each time whether it still holds."""
 SETTLED = "private, max-age=600"

@@ -9,7 +9,7 @@ from fastapi import Request, Response
 from api import diagnoses, labels, tables
 from api.axes import METRICS, Axes, check_measured
 from api.curve_answers import FORMATS
-from api.negotiation import MEDIA_TYPES, choose, conditional, weak_etag
+from api.negotiation import MEDIA_TYPES, PICTURES, choose, conditional, weak_etag
 from api.schemas import common, sweeps
 from api.schemas.sweeps import SummaryQuery
 from api.streaming import chunks, released
@@ -19,7 +19,6 @@ from mlcore.analysis.statistics import Estimate
 from mlcore.analysis.summary import Candidate, Choice, Configuration
 from store import runs
 from store.engine import Database
-from store.status import Status
 from store.tables import Experiment
 
 NONE = range(0)
@@ -61,7 +60,7 @@ def answer(request: Request, asked: Asked) -> Response:
     check_measured([asked.query.metric] if asked.query.metric else [], asked.axes.metrics)
     experiment = asked.experiment
     etag = weak_etag(form, "summary", experiment.id, experiment.seq, experiment.name, asked.query.model_dump())
-    settled = experiment.status == Status.SUCCEEDED
+    settled = form not in PICTURES and experiment.is_settled
     return conditional(request, etag, lambda: _written(asked, form), MEDIA_TYPES[form], settled=settled)
 
 

@@ -32,6 +32,8 @@ FEW_CELLS: Final = 40
 MOST_TICKS: Final = 24
 LONGEST_TICK: Final = 14
 LOST: Final = "#D9D9D9"
+ALL_LOST: Final = "no run has succeeded"
+"""What is said of a configuration whose runs have all failed or diverged."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ def _heat_map(
     _mark(axes, marked)
     entitle(figure, title, subtitle)
     if lost.any():
-        figure.supxlabel("grey: no run has succeeded", fontsize=9, color=GREY)
+        figure.supxlabel(f"grey: {ALL_LOST}", fontsize=9, color=GREY)
 
 
 def best_cells(

@@ -11,7 +11,7 @@ from api import curves, labels, tables
 from api.axes import REPEATED, Axes, check_measured
 from api.curve_answers import FORMATS, cut
 from api.invalid import Fault
-from api.negotiation import MEDIA_TYPES, choose, conditional, weak_etag
+from api.negotiation import MEDIA_TYPES, PICTURES, choose, conditional, weak_etag
 from api.problems import invalid_problem
 from api.schemas.sweeps import ExperimentCurveQuery
 from api.streaming import chunks, released
@@ -19,7 +19,6 @@ from mlcore.analysis.aggregation import STATISTICS, Aggregation, Group
 from store import curves as stored
 from store.curves import Curve, CurveRun
 from store.engine import Database
-from store.status import Status
 from store.tables import Experiment
 
 MOST_NUMBERS = 8_000_000
@@ -74,12 +73,12 @@ def answer(request: Request, asked: Asked) -> Response:
     experiment, fields = asked.experiment, asked.fields
     check_measured(asked.query.metric, asked.axes.metrics)
     etag = weak_etag(form, fields, experiment.id, experiment.seq, experiment.name, asked.query.model_dump())
-    settled = experiment.status == Status.SUCCEEDED
+    settled = form not in PICTURES and experiment.is_settled
     return conditional(request, etag, lambda: _written(asked, form), MEDIA_TYPES[form], settled=settled)
 
 
 def _written(asked: Asked, form: str) -> bytes | Generator[bytes, None, None]:
-    if form in ("png", "svg"):
+    if form in PICTURES:
         from api import sweep_pictures
 
         return sweep_pictures.draw(asked, form)

@@ -44,14 +44,18 @@ def fit(spec: PolynomialSpec, weights: Floats) -> Fit:
     return Fit(x, _values(x, weights), _values(x, true), points)
 
 
+def with_x(spec: PolynomialSpec) -> PolynomialSpec:
+    """The spec, of degree 1 at least: x is its second feature. The examples do not depend on the degree."""
+    return spec.model_copy(update={"degree": max(spec.degree, 1)})
+
+
 def _values(x: Floats, weights: Floats) -> Floats:
     values: Floats = polynomial_features(x, len(weights) - 1) @ weights
     return values
 
 
 def _points(spec: PolynomialSpec) -> dict[str, Points]:
-    # x is the feature of degree 1, which a constant does without; the examples do not depend on the degree.
-    parts = loading.load([spec.model_copy(update={"degree": max(spec.degree, 1)})], Path()).parts()
+    parts = loading.load([with_x(spec)], Path()).parts()
     found = {}
     for name, part in parts.items():
         features, labels = part.examples(part.rows[0, :MOST_POINTS])

@@ -17,6 +17,7 @@ from mlcore.errors import BadInputs
 from mlcore.from_scratch.activations import ACTIVATIONS
 from mlcore.initialization import PIXELS
 from mlcore.network import Parameters
+from mlcore.polynomial_fit import with_x
 from mlcore.spec import LinearSpec, MlpSpec, PolynomialSpec, RunSpec
 from mlcore.words import counted
 
@@ -71,7 +72,7 @@ def predict_split(
 
     Raises BadInputs for a split or an index that is not there, DatasetError where the data set is not here to be used.
     """
-    part = _part(spec, split, data_root)
+    part = _part(with_x(spec) if isinstance(spec, PolynomialSpec) else spec, split, data_root)
     for position, index in enumerate(indices):
         if not 0 <= index < len(part):
             there = counted(len(part), f"{split} example")
@@ -80,9 +81,10 @@ def predict_split(
     if isinstance(spec, MlpSpec):
         items = _classified(spec, weights, X, labels)
     else:
-        y = outputs(spec, weights, X).flatten().tolist()
+        inputs = X[:, : spec.degree + 1] if isinstance(spec, PolynomialSpec) else X
+        y = outputs(spec, weights, inputs).flatten().tolist()
         items = [{"y": value, "target": target} for value, target in zip(y, labels.tolist(), strict=True)]
-        if isinstance(spec, PolynomialSpec) and spec.degree:
+        if isinstance(spec, PolynomialSpec):
             items = [{"x": x, **item} for x, item in zip(X[:, 1].tolist(), items, strict=True)]
     return [{"index": index, **item} for index, item in zip(indices, items, strict=True)]
 

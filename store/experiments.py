@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import Select, bindparam, select, update
 from sqlalchemy.orm import Session
 
 from store import runs
@@ -18,7 +18,7 @@ from store.history import CANCEL_REQUESTED, STATUS_CHANGED, Note, record, write_
 from store.identifiers import new_id
 from store.paging import NO_FILTERS, Filters, Page, PageKey, read_page
 from store.statements import change, fresh
-from store.status import FINAL, Status
+from store.status import FINAL, UNFINISHED, Status
 from store.tables import Experiment, Job, Json, Run
 
 ROWS_AT_ONCE = 1000
@@ -179,16 +179,25 @@ def page(
     newest_first: bool = True,
 ) -> Page[Experiment, PageKey]:
     """Return a page of this owner's experiments (None: everybody's); ephemeral ones are not listed."""
-    query = select(Experiment).where(~Experiment.ephemeral, Experiment.deleted_at.is_(None))
-    query = query if owner is None else query.where(Experiment.owner == owner)
     return read_page(
         session,
-        narrowed(query, Experiment, filters),
+        narrowed(_listed(owner), Experiment, filters),
         Experiment,
         limit=limit,
         after=after,
         newest_first=newest_first,
     )
+
+
+def waiting(session: Session, *, owner: str | None, limit: int) -> list[Experiment]:
+    """Return the oldest of this owner's experiments (None: everybody's) with queued jobs, whether or not others run."""
+    query = _listed(owner).where(Experiment.status.in_(UNFINISHED), Experiment.queued > 0)
+    return read_page(session, query, Experiment, limit=limit, after=None, newest_first=False).items
+
+
+def _listed(owner: str | None) -> Select[Experiment]:
+    query = select(Experiment).where(~Experiment.ephemeral, Experiment.deleted_at.is_(None))
+    return query if owner is None else query.where(Experiment.owner == owner)
 
 
 def lock(session: Session, experiment_id: UUID, owner: str | None = None) -> tuple[Experiment, Sequence[UUID]]:

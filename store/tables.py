@@ -76,6 +76,11 @@ class Experiment(Base):
         return self.queued + self.running + self.succeeded + self.failed + self.cancelled
 
     @property
+    def is_settled(self) -> bool:
+        """Whether nothing will change its results: not training, and no retry."""
+        return self.succeeded == self.total_runs
+
+    @property
     def epochs_left(self) -> int:
         """How many epochs its unfinished runs have still to train."""
         return self.total_epochs - self.epochs_done - self.epochs_skipped

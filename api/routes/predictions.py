@@ -11,11 +11,12 @@ from api import checkpoints as kept
 from api import fits, stored_predictions
 from api import problem_kinds as kinds
 from api.dependencies import DatabaseOf, Owner, SettingsOf
+from api.negotiation import choose
 from api.responses import NOT_MODIFIED, formats, problems
 from api.schemas import predictions, results
 from api.settings import ApiSettings
 from api.strict_json import ImageRoute
-from api.trained import Trained, answer
+from api.trained import Trained, answer, classifier, curve
 from mlcore.spec import LinearSpec, MlpSpec, PolynomialSpec, parse_run_spec
 from store import runs
 
@@ -31,8 +32,9 @@ def predict(
 ) -> results.Predictions:
     """Ask a run's weights about inputs of one's own, or about examples of its training, validation or test set."""
     with database.read() as session:
-        spec = parse_run_spec(runs.get(session, run_id, owner).spec)
-        found = kept.load(session, run_id, asked.checkpoint)
+        run = runs.get(session, run_id, owner)
+        found = kept.load(session, run, asked.checkpoint)
+    spec = parse_run_spec(run.spec)
     item = results.ClassPrediction if isinstance(spec, MlpSpec) else results.ValuePrediction
     return results.Predictions(
         run_id=run_id,
@@ -72,9 +74,10 @@ def list_predictions(
     owner: Owner,
 ) -> Response:
     """What a run's weights make of its own training, validation or test examples, one after the other."""
-    trained = Trained.read(database, run_id, owner, query.checkpoint)
-    write = partial(stored_predictions.write, trained, query, settings.data)
-    return answer(request, query, trained, stored_predictions.FORMATS, write)
+    form = choose(request, query.format, stored_predictions.FORMATS)
+    suits = classifier if form == "png" or query.only == "errors" else None
+    trained = Trained.read(database, run_id, owner, query.checkpoint, suits)
+    return answer(request, query, trained, form, partial(stored_predictions.write, trained, query, settings.data, form))
 
 
 @router.get(
@@ -99,9 +102,10 @@ def get_confusion_matrix(
     owner: Owner,
 ) -> Response:
     """How often an mlp takes each class of images for which, by its weights and its own data."""
-    trained = Trained.read(database, run_id, owner, query.checkpoint)
-    write = partial(stored_predictions.write_confusion, trained, query, settings.data)
-    return answer(request, query, trained, stored_predictions.CONFUSION_FORMATS, write)
+    form = choose(request, query.format, stored_predictions.CONFUSION_FORMATS)
+    trained = Trained.read(database, run_id, owner, query.checkpoint, classifier)
+    write = partial(stored_predictions.write_confusion, trained, query, settings.data, form)
+    return answer(request, query, trained, form, write)
 
 
 @router.get(
@@ -121,5 +125,6 @@ def get_run_fit(
     owner: Owner,
 ) -> Response:
     """The polynomial that a run has learned, the true one, and the points of both sets."""
-    trained = Trained.read(database, run_id, owner, query.checkpoint)
-    return answer(request, query, trained, fits.FORMATS, partial(fits.write, trained))
+    form = choose(request, query.format, fits.FORMATS)
+    trained = Trained.read(database, run_id, owner, query.checkpoint, curve)
+    return answer(request, query, trained, form, partial(fits.write, trained, form))

@@ -7,9 +7,7 @@ from api.dependencies import DatabaseOf, Owner, SettingsOf
 from api.schemas import queue
 from api.strict_json import StrictRoute
 from store import experiments, jobs, workers
-from store.paging import Filters
 from store.queue import place
-from store.status import Status
 from store.tables import Worker
 
 router = APIRouter(prefix="/v1", tags=["queue"], route_class=StrictRoute)
@@ -47,9 +45,8 @@ def _states(queued: dict[str, int], live: list[Worker]) -> list[queue.QueueState
 
 
 def _waiting(session: Session, owner: str | None, worker_seconds: float) -> list[queue.Waiting]:
-    filters = Filters(status=Status.QUEUED)
-    page = experiments.page(session, owner=owner, limit=MOST_WAITING, filters=filters, newest_first=False)
-    found = [(one, place(session, one.id, worker_seconds=worker_seconds)) for one in page.items]
+    listed = experiments.waiting(session, owner=owner, limit=MOST_WAITING)
+    found = [(one, place(session, one.id, worker_seconds=worker_seconds)) for one in listed]
     waiting = [
         queue.Waiting(
             experiment_id=one.id,

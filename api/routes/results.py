@@ -120,7 +120,7 @@ def get_run_weights(
     with database.read() as session:
         run = runs.get(session, run_id, owner)
         spec = weights.regression(parse_run_spec(run.spec))
-        found = kept.load(session, run_id, kept.which(query.checkpoint))
+        found = kept.load(session, run, kept.which(query.checkpoint))
     said = weights.describe(spec, found.data)
     return results.LearnedWeights(run_id=run_id, checkpoint=query.checkpoint, epoch=found.epoch, **said)
 
@@ -166,12 +166,12 @@ def get_run_checkpoint(
 ) -> Response:
     """Download weights: a safetensors file with `layers.0.weight` and so on, in torch.nn.Linear's orientation."""
     with database.read() as session:
-        runs.get(session, run_id, owner)
-        row = kept.find(session, run_id, kept.which(checkpoint))
+        run = runs.get(session, run_id, owner)
+        row = kept.find(session, run, kept.which(checkpoint))
         answer = conditional(
             request,
             f'"{row.sha256}"',
-            lambda: kept.load(session, run_id, kept.which(checkpoint)).data,
+            lambda: kept.load(session, run, kept.which(checkpoint)).data,
             kept.MEDIA_TYPE,
         )
     answer.headers["Content-Disposition"] = f'attachment; filename="{run_id}-epoch-{row.epoch}.safetensors"'

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from api import comparisons
+from api.labels import point
 from api.schemas.comparison import ComparisonRequest
 from mlcore.spec import parse_run_spec
 from store import experiments
@@ -19,6 +20,7 @@ from tests.api.service import Metrics, Service, problem
 from tests.store.statements import counting
 
 SPEC = {"variant": "linear", "epochs": 3}
+POLYNOMIAL = {"variant": "polynomial", "epochs": 3}
 DECAYS = {"weight_decay": [0, 3]}
 
 
@@ -144,6 +146,57 @@ def test_one_data_set_is_remarked(service: Service) -> None:
     experiment = sweep(service, seeds=3, data_seeds=None)
     found = compared(service, side(experiment, weight_decay=0), side(experiment, weight_decay=3))
     assert any("not for other data" in remark for remark in found["remarks"])
+
+
+@pytest.mark.parametrize(
+    "grid",
+    [
+        {"keep_checkpoints": ["none", "last"]},
+        {"reuse": [True, False]},
+        {"coefficients": [[0.125] * 19 + [last] for last in (1.25, 1.75)], "init": [{"scheme": "normal"}]},
+    ],
+)
+def test_sides_of_a_sweep_are_told_apart_by_their_labels(service: Service, grid: dict[str, Any]) -> None:
+    experiment = sweep(service, spec=POLYNOMIAL, grid=grid, name="a sweep")
+    field, values = next(iter(grid.items()))
+    found = compared(service, *(side(experiment, **{field: value}) for value in values))
+    for name, value in zip("ab", values, strict=True):
+        assert found[name]["label"] == point({field: value})
+
+
+def test_a_label_of_many_fields_ends_with_a_whole_one(service: Service) -> None:
+    fields: dict[str, list[Any]] = {
+        "degree": [2, 3],
+        "learning_rate": [0.00125, 0.00225],
+        "noise_std": [0.25, 0.5],
+        "n_train": [20, 30],
+    }
+    experiment = sweep(service, spec=POLYNOMIAL, grid={**fields, "batch_size": [5, 10]}, data_seeds=1)
+    a, b = ({name: values[place] for name, values in fields.items()} for place in (0, 1))
+    found = compared(service, side(experiment, **a, batch_size=5), side(experiment, **b, batch_size=10))
+    *whole, rest = found["b"]["label"].split(", ")
+    assert rest == "…"
+    assert set(whole) < {point({name: found["b"]["values"][name]}) for name in found["b"]["values"]}
+
+
+@pytest.mark.parametrize(
+    ("variant", "field", "values", "metric", "remarks"),
+    [
+        ("polynomial", "coefficients", [[1.0], [2.0]], "test_loss", 1),
+        ("polynomial", "noise_std", [0.1, 1.0], "train_loss", 1),
+        ("linear", "true_weight", [0.1, 1.0], "test_loss", 1),
+        ("linear", "n_inputs", [10, 20], "test_loss", 1),
+        ("polynomial", "n_test", [10, 20], "test_loss", 1),
+        ("polynomial", "n_test", [10, 20], "train_loss", 0),
+    ],
+)
+def test_losses_on_different_data_are_remarked(
+    service: Service, variant: str, field: str, values: list[Any], metric: str, remarks: int
+) -> None:
+    experiment = sweep(service, spec={"variant": variant, "epochs": 2}, grid={field: values})
+    a, b = (side(experiment, **{field: value}) for value in values)
+    found = compared(service, a, b, metric=metric)["remarks"]
+    assert sum("different data" in remark and field in remark for remark in found) == remarks
 
 
 def test_fields_that_decide_no_result_do_not_set_sides_apart(service: Service) -> None:

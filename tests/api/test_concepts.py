@@ -144,3 +144,10 @@ def test_dropout_keeps_the_mean_over_many_masks(running: TestClient) -> None:
     one = found[0]
     assert one["mean_after"] == np.mean(one["output"])
     assert np.array_equal(np.array(one["output"]), np.array(one["x"]) * np.array(one["mask"]))
+
+
+def test_numbers_below_an_axis_have_room(client: TestClient) -> None:
+    params: dict[str, Any] = {"start": -0.001, "stop": 0.001, "step": 0.0005, "format": "svg"}
+    picture = client.get("/v1/concepts/activations/relu", params=params).text
+    below = re.findall(r'<g id="xtick_\d+">.*?<!-- (\S+) -->', picture, re.DOTALL)
+    assert sum(map(len, below)) < 70, "on two panels"

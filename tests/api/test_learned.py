@@ -50,12 +50,15 @@ def test_a_fit_shows_the_learned_and_the_true_polynomial_over_the_points(service
     assert service.get(f"/v1/runs/{run}/fit", checkpoint="best")["epoch"] == 1
 
 
-def test_the_points_of_a_fit_are_those_of_its_predictions(service: Service) -> None:
-    run = service.trained({"variant": "polynomial"}, CUBIC)
+@pytest.mark.parametrize("degree", [0, 3])
+def test_the_points_of_a_fit_are_those_of_its_predictions(service: Service, degree: int) -> None:
+    weights = {name: values[:, : degree + 1] for name, values in CUBIC.items()}
+    run = service.trained({"variant": "polynomial", "degree": degree}, weights)
     points = service.get(f"/v1/runs/{run}/fit")["points"]["test"]
     items = service.get(f"/v1/runs/{run}/predictions", limit=100)["items"]
     assert points["x"] == [item["x"] for item in items]
     assert points["y"] == [item["target"] for item in items]
+    assert degree or {item["y"] for item in items} == {5.0}, "a constant says the same of every x"
 
 
 @pytest.mark.parametrize("weights", [[[5.0]], [[np.inf]], [[1e300]]])
@@ -177,6 +180,26 @@ def test_a_run_without_weights_has_learned_nothing(service: Service) -> None:
     run = service.run_of(service.submit())
     problem(service.client.get(f"/v1/runs/{run['id']}/fit"), 404, "no-checkpoint")
     problem(service.client.get(f"/v1/runs/{UUID(int=1)}/fit"), 404, "not-found")
+
+
+@pytest.mark.parametrize(
+    ("variant", "path", "status"),
+    [
+        ("polynomial", "confusion-matrix", 409),
+        ("linear", "fit", 409),
+        ("polynomial", "predictions?format=png", 409),
+        ("polynomial", "predictions?only=errors", 409),
+        ("polynomial", "predictions", 404),
+        ("polynomial", "fit?format=csv", 406),
+        ("linear", "fit?format=csv", 406),
+        ("polynomial", "predictions?format=svg", 406),
+    ],
+)
+def test_what_no_weights_would_help_is_told_before_there_are_any(
+    service: Service, variant: str, path: str, status: int
+) -> None:
+    run = service.run_of(service.submit({"variant": variant}))
+    assert service.client.get(f"/v1/runs/{run['id']}/{path}").status_code == status
 
 
 def test_classes_agree_however_many_examples_are_held_at_once(

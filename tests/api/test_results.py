@@ -133,7 +133,7 @@ def test_curves_have_an_etag_in_every_format_and_settle_when_the_run_is_done(ser
     tags = set()
     for form in ("json", "csv", "png", "svg"):
         answer = service.client.get(path, params={"format": form})
-        assert "max-age" in answer.headers["cache-control"]
+        assert ("max-age" in answer.headers["cache-control"]) == (form in ("json", "csv")), "pictures show names"
         tags.add(answer.headers["etag"])
         again = service.client.get(path, params={"format": form}, headers={"If-None-Match": answer.headers["etag"]})
         assert (again.status_code, again.content) == (304, b"")
@@ -230,6 +230,16 @@ def test_a_run_without_checkpoints_says_so(service: Service) -> None:
     assert service.get(run["links"]["checkpoints"]) == {"items": []}
     for path in (run["links"]["weights"], run["links"]["checkpoints"] + "/last"):
         assert "no weights yet" in service.client.get(path).json()["detail"]
+
+
+@pytest.mark.parametrize(("keep", "said"), [("none", "keep_checkpoints is none"), ("last", "has ended")])
+def test_a_run_that_has_ended_without_weights_promises_none(service: Service, keep: str, said: str) -> None:
+    run = service.run_of(service.submit({"variant": "polynomial", "keep_checkpoints": keep}))
+    service.train(lambda _: {}, lambda _: "failed")
+    for path in (run["links"]["weights"], run["links"]["checkpoints"] + "/last", f"/v1/runs/{run['id']}/fit"):
+        detail = service.client.get(path).json()["detail"]
+        assert said in detail
+        assert "yet" not in detail
 
 
 def test_damaged_weights_are_not_handed_out(service: Service) -> None:

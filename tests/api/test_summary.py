@@ -231,6 +231,16 @@ def test_pictures_say_what_they_show(service: Service) -> None:
         assert words in said
 
 
+@pytest.mark.parametrize("lost", [{9}, {1, 3, 9}])
+def test_lost_configurations_along_one_field_are_marked(service: Service, lost: set[int]) -> None:
+    experiment = service.submit(VALIDATED, grid={"degree": [1, 3, 9]}, data_seeds=2)
+    service.train(metrics_of, lambda spec: "diverged" if spec["degree"] in lost else "succeeded")
+    path = experiment["links"]["summary"]
+    assert "no run has succeeded" in service.client.get(path, params={"format": "svg"}).text
+    other = service.submit(VALIDATED, grid={"degree": [1, 3]})
+    assert "no run has succeeded" not in service.client.get(other["links"]["summary"], params={"format": "svg"}).text
+
+
 def test_lost_configurations_do_not_defeat_a_picture(service: Service) -> None:
     experiment = service.submit(VALIDATED, grid=GRID, data_seeds=2)
     service.train(metrics_of, lambda spec: "diverged" if spec["degree"] == 9 else "succeeded")

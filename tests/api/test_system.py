@@ -77,6 +77,18 @@ def test_the_queue_says_what_waits_and_why(service: Service) -> None:
     assert "gpu" in found["waiting"][2]["reason"]
 
 
+def test_what_waits_is_listed_while_other_jobs_of_it_run(service: Service) -> None:
+    half = service.submit({"variant": "polynomial"}, grid={"degree": [1, 2], "batch_size": [4, 8]}, name="half")
+    other = service.submit(name="other")
+    claim = service.claim()
+    assert str(claim.experiment_id) == half["id"]
+    assert service.get(half["links"]["self"])["status"] == "running"
+    waiting = {item["experiment_id"]: item["position"] for item in service.get("/v1/queue")["waiting"]}
+    assert waiting.keys() == {half["id"], other["id"]}
+    for one in (half, other):
+        assert waiting[one["id"]] == service.get(one["links"]["self"])["queue"]["position"]
+
+
 def test_live_workers_are_listed(service: Service) -> None:
     assert service.get("/v1/workers") == {"items": []}
     service.heartbeat("gpu", "cpu")
