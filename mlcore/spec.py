@@ -1,7 +1,6 @@
 """What a client may ask for: run specs and experiment specs, every field with a default and every number bounded.
 
-Torch-free, so that whoever only validates stays light. Variants follow the multilayer-perceptron chapter of
-*Dive into Deep Learning* (d2l): `mlp` 4.2, 4.3 and 4.6, `polynomial` 4.4, `linear` 4.5.
+Torch-free: who only validates stays light. Variants follow d2l: `mlp` 4.2, 4.3 and 4.6, `polynomial` 4.4, `linear` 4.5.
 """
 
 from typing import Annotated, Any, Literal, NamedTuple, Self

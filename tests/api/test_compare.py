@@ -3,7 +3,7 @@
 import json
 import math
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import numpy as np
 import pytest
@@ -298,5 +298,3 @@ def test_no_question_makes_the_service_fail(service: Service, where: dict[str, A
     answer = service.client.post("/v1/compare", content=json.dumps(body), headers={"Content-Type": "application/json"})
     if answer.status_code != 200:
         problem(answer, 422, "invalid")
-    else:
-        assert UUID(answer.json()["a"]["experiment_id"])

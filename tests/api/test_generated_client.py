@@ -24,7 +24,7 @@ from epochd_client.types import Unset
 client = AuthenticatedClient(base_url=sys.argv[1], token="none is needed here")
 request = ExperimentRequest(spec=PolynomialSpec(variant="polynomial", degree=3, epochs=20), name="generated")
 experiment = create_experiment.sync(client=client, body=request, prefer="wait=30", idempotency_key="generated")
-assert isinstance(experiment, Experiment)
+assert isinstance(experiment, Experiment), experiment
 assert experiment.status == Status.SUCCEEDED, experiment
 again = get_experiment.sync(experiment.id, client=client)
 assert isinstance(again, Experiment)

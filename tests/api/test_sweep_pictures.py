@@ -104,16 +104,6 @@ def test_a_norm_that_leaves_the_others_leaves_them_legible(start: float) -> None
     assert top > 0.08 if start == 0 else axes.get_yscale() == "log"
 
 
-def test_a_metric_that_was_never_measured_is_not_promised_of_what_has_ended(service: Service) -> None:
-    experiment = sweep(service, grid={"degree": [3, 7]})
-    run = service.run_of(experiment)
-    params = {"format": "svg", "metric": "train_accuracy"}
-    for path in (experiment["links"]["curves"], experiment["links"]["summary"], run["links"]["curves"]):
-        picture = service.client.get(path, params=params).text
-        assert "nothing measured" in picture
-        assert "yet" not in picture
-
-
 @pytest.mark.parametrize("form", ["png", "svg"])
 def test_a_name_in_any_script_is_drawn_without_a_warning(service: Service, form: str) -> None:
     experiment = sweep(service, name="学習率 学习率 학습률 \U0001f600")
