@@ -18,6 +18,7 @@ from benchmarks.images import HOME, fetch, where_the_book_looks
 from benchmarks.products import Products
 from benchmarks.service import serving
 from mlcore.data import fashion_mnist, loading
+from mlcore.data.dataset import numbers
 from mlcore.from_scratch.mlp import StackedMlp
 from mlcore.spec import MlpSpec
 from mlcore.stack import layout_of
@@ -86,8 +87,8 @@ class ScikitLearn:
 
         images = fashion_mnist.load(HOME)
         n = options.pick(60_000, 2560)
-        self._train = images.train_images[:n].numpy(), images.train_labels[:n].numpy()
-        self._test = images.test_images.numpy(), images.test_labels.numpy()
+        self._train = numbers(images.train_images[:n]).numpy(), images.train_labels[:n].numpy()
+        self._test = numbers(images.test_images).numpy(), images.test_labels.numpy()
         self._classifier = MLPClassifier(
             hidden_layer_sizes=(256,),
             activation="relu",

@@ -17,7 +17,8 @@ class Part:
     """The training, validation or test examples of one or several data sets of equal size.
 
     `features` [M, F] and `labels` [M] are held once for all of them; `rows` [D, n] names each data set's examples, or
-    [1, n] where all have the same. Labels are class numbers (int64) or target values.
+    [1, n] where all have the same. Labels are class numbers (int64) or target values. Pixels may be held as bytes: they
+    come out as float32 from 0 to 1.
     """
 
     features: Tensor
@@ -43,13 +44,13 @@ class Part:
     def examples(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Return features [*rows.shape, F] and labels [*rows.shape] of the rows."""
         flat = rows.flatten()
-        features = self.features.index_select(0, flat).view(*rows.shape, self.features.shape[1])
+        features = numbers(self.features.index_select(0, flat)).view(*rows.shape, self.features.shape[1])
         return features, self.labels.index_select(0, flat).view(rows.shape)
 
     def batch(self, batch: slice) -> tuple[Tensor, Tensor]:
         """Return features [D, n, F] and labels [D, n] of each data set's examples there; uncopied where they lie so."""
         if self._is_in_order:
-            return self.features[batch][None], self.labels[batch][None]
+            return numbers(self.features[batch])[None], self.labels[batch][None]
         return self.examples(self.rows[:, batch])
 
     @cached_property
@@ -77,6 +78,11 @@ class Dataset:
     def to(self, device: str) -> "Dataset":
         """Return the same data set on a device."""
         return Dataset(**{name: part.to(device) for name, part in self.parts().items()})
+
+
+def numbers(features: Tensor) -> Tensor:
+    """Return pixels that are bytes as float32 from 0 to 1; other features as they are."""
+    return features.to(torch.float32).div_(255) if features.dtype == torch.uint8 else features
 
 
 def _on(device: str, tensor: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from mlcore.data import fashion_mnist, synthetic
-from mlcore.data.dataset import Dataset, Part, joined
+from mlcore.data.dataset import Dataset, Part, joined, numbers
 from mlcore.data.folds import fold_rows
 from mlcore.errors import DatasetTooSmall
 from mlcore.randomness import stream
@@ -57,7 +57,7 @@ def _images(spec: MlpSpec, root: Path, *, fetch: bool) -> Dataset:
     def part(features: torch.Tensor, labels: torch.Tensor, rows: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Part:
         if spec.precision != "float64":
             return Part(features, labels, torch.from_numpy(rows)[None])
-        own = features[rows].to(torch.float64)
+        own = numbers(features[rows]).to(torch.float64)
         return Part(own, labels[rows], torch.arange(len(rows))[None])
 
     return Dataset(

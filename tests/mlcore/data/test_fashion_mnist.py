@@ -26,13 +26,13 @@ def copy_of_sample(tmp_path: Path) -> Path:
     return shutil.copytree(SAMPLE, tmp_path / "data")
 
 
-def test_images_are_rows_of_pixels_between_0_and_1() -> None:
+def test_images_are_rows_of_pixels_as_bytes() -> None:
     data = fashion_mnist.load(SAMPLE)
 
     assert data.train_images.shape == (1000, 784)
     assert data.test_images.shape == (500, 784)
-    assert data.train_images.dtype == data.test_images.dtype == torch.float32
-    assert (float(data.train_images.min()), float(data.train_images.max())) == (0.0, 1.0)
+    assert data.train_images.dtype == data.test_images.dtype == torch.uint8
+    assert (int(data.train_images.min()), int(data.train_images.max())) == (0, 255)
 
 
 def test_labels_go_with_the_images_and_every_class_is_there() -> None:
@@ -48,7 +48,7 @@ def test_the_pixels_are_those_of_the_file() -> None:
     data = fashion_mnist.load(SAMPLE)
     file = (SAMPLE / "FashionMNIST/raw/train-images-idx3-ubyte").read_bytes()[16:]
 
-    third = torch.tensor(list(file[2 * 784 : 3 * 784]), dtype=torch.float32) / 255
+    third = torch.tensor(list(file[2 * 784 : 3 * 784]), dtype=torch.uint8)
 
     assert torch.equal(data.train_images[2], third)
 
