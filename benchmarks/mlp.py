@@ -32,6 +32,7 @@ STACK: Final = 16
 SMALL_STACK: Final = 8
 DROPOUT: Final = [0.5]
 EPOCHS: Final = 10
+TURNS: Final = 2
 STACKS: Final = {
     "one_seed": ("stack of 16, one seed (16 learning rates)", 0.75),
     "own_seeds": ("stack of 16, 16 seeds", 0.85),
@@ -162,16 +163,17 @@ def _step_sides(options: Options, findings: Findings, slot: slot_like.Process) -
 
 
 def _measure_service(options: Options, findings: Findings, slot: slot_like.Process) -> None:
-    """Time one run of ten epochs through the service and without it, with as many threads as the slot has."""
+    """Time one run of ten epochs without the service and through it, in turn, with as many threads as the slot has."""
     spec = {"variant": "mlp", "epochs": EPOCHS, "n_train": options.pick(60_000, 2560), "reuse": False}
     with serving(slots=1) as service:
         service.wait(service.submit({"spec": {**spec, "epochs": 1}})["id"], 0.05)
-        service.rest()
-        trained = service.train({"spec": spec}, runs=1, wait=30)  # asking again and again would take from its cores
-        findings.add("service", trained.read)
-        threads = int(service.only_run(trained.experiment["id"])["threads"])
+        (worker,) = service.workers()
+        for _ in range(TURNS):
+            findings.add("bare", slot.call(slot_like.bare_seconds, [spec], int(worker["threads"])))
+            service.rest()
+            trained = service.train({"spec": spec}, runs=1, wait=30)  # asking again and again would take from its cores
+            findings.add("service", trained.read)
         findings.add("worker_peak", service.worker_peak_mib())
-    findings.add("bare", slot.call(slot_like.bare_seconds, [spec], threads))
 
 
 def _specs(kind: str) -> dict[str, list[Json]]:
