@@ -100,7 +100,7 @@ def default_slots() -> int:
 
     Small runs gain nothing from a second thread, and with several slots they need not wait for a long one to end. A big
     MLP alone on idle cores would train 1.7 times as fast with two threads, but two of them no faster than side by side
-    with one each. More than four slots cost memory, some 0.8 GB each with a data set; on more cores the threads grow
+    with one each. More than four slots cost memory, some 0.6 GB each with a data set; on more cores the threads grow
     instead.
     """
     return min(len(usable_cores()), MOST_SLOTS)

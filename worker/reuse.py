@@ -48,4 +48,7 @@ def _result_of(run: ClaimedRun) -> dict[str, object]:
 
 
 def _key(parts: list[object]) -> str:
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(_to_json(parts).encode()).hexdigest()
+
+
+_to_json = json.JSONEncoder(sort_keys=True).encode  # json.dumps would make an encoder for each key
