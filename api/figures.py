@@ -181,9 +181,11 @@ def decorate(axes: "Axes", quantity: str, drawn: Sequence[Part]) -> None:
         axes.text(0.5, 0.5, NOTHING, transform=axes.transAxes, ha="center", va="center", color=GREY)
         axes.set(xticks=[], yticks=[])
         return
-    edges = [edge[np.isfinite(edge)] for part in drawn if part.band is not None for edge in part.band]
-    if quantity != "accuracy" and needs_log([part.values for part in drawn] + [edge for edge in edges if edge.size]):
+    values = [part.values for part in drawn]
+    if quantity != "accuracy" and needs_log(values):
         axes.set_yscale("log")
+        if any(part.band is not None for part in drawn):  # whose lower edges may lie anywhere, below 0 too
+            axes.set_ylim(bottom=min(float(each.min()) for each in values) / 2)
     if all(len(part.epochs) == 1 for part in drawn):
         axes.set_xlim(drawn[0].epochs[0] - 1, drawn[0].epochs[0] + 1)
 

@@ -104,6 +104,20 @@ def test_a_norm_that_leaves_the_others_leaves_them_legible(start: float) -> None
     assert top > 0.08 if start == 0 else axes.get_yscale() == "log"
 
 
+def test_a_band_that_reaches_below_zero_leaves_the_means_legible() -> None:
+    """As that of a group whose runs diverge: their spread exceeds their mean."""
+    curves = [Curve(np.arange(1, 6), {"test_loss": np.linspace(1.0, end, 5)}) for end in (0.1, 1e12)]
+    edges = [
+        ({"test_loss": values - spread}, {"test_loss": values + spread})
+        for values, spread in ((curve.series["test_loss"], 2 * curve.series["test_loss"].max()) for curve in curves)
+    ]
+    figure = Figure()
+    axes = figure.subplots()
+    _panel(axes, "loss", [Line("one", curve, band) for curve, band in zip(curves, edges, strict=True)])
+    assert axes.get_yscale() == "log"
+    assert 0.01 < axes.get_ylim()[0] <= 0.1
+
+
 @pytest.mark.parametrize("form", ["png", "svg"])
 def test_a_name_in_any_script_is_drawn_without_a_warning(service: Service, form: str) -> None:
     experiment = sweep(service, name="学習率 学习率 학습률 \U0001f600")
