@@ -14,6 +14,7 @@ from typing import Final
 from rich.console import Console
 
 from epochd.transport import EpochdError
+from worker.stopping import end_signals
 
 START_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 20.0  # a little more than `epochd up` gives its own processes
@@ -37,9 +38,8 @@ def exit_status(work: Callable[[], bool]) -> int:
         received.append(number)  # an exception raised while Python cleans up is lost; this is not
         sys.exit(128 + number)
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # what nohup has arranged stays so
-            signal.signal(number, stop)
+    for number in end_signals():
+        signal.signal(number, stop)
     try:
         succeeded = work()
     except (CannotGoOn, EpochdError) as problem:

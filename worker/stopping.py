@@ -5,7 +5,11 @@ import select
 import signal
 from contextlib import suppress
 
-ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+def end_signals() -> list[signal.Signals]:
+    """Return the signals that end a program: not SIGHUP where that is ignored, as nohup arranges it."""
+    ignores_hangup = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    return [signal.SIGINT, signal.SIGTERM, *([] if ignores_hangup else [signal.SIGHUP])]
 
 
 class Stop:
@@ -17,11 +21,8 @@ class Stop:
     def __init__(self) -> None:
         self._told, self._tell = os.pipe()
         os.set_blocking(self._tell, False)  # told again and again, a full pipe must not hold the handler up
-        for number in ENDS:
-            if (
-                number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN
-            ):  # what nohup has arranged stays so
-                signal.signal(number, self._handle)
+        for number in end_signals():
+            signal.signal(number, self._handle)
 
     def wait(self, seconds: float) -> bool:
         """Wait until told to stop, at most so long; return whether that was so, now or before."""

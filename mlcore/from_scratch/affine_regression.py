@@ -56,8 +56,8 @@ class AffineRegression(StackedRegression):
     def _maps_of(self, part: Part, epoch: int) -> list[Map]:
         """Return M [G, I, I] and v [G, I, 1] of each step of an epoch; a bias is the weight of an input that is 1."""
         if epoch not in self._maps:
-            groups, inputs = torch.cat(list(self._layer.tensors().values()), 1).shape[:2]
-            numbers = _numbers(groups, len(part), self._batch_size, inputs)
+            inputs = sum(parameter.shape[1] for parameter in self._layer.tensors().values())
+            numbers = _numbers(self._layer.groups, len(part), self._batch_size, inputs)
             together = max(1, min(MOST_EXAMPLES // len(part), MOST_NUMBERS // numbers))
             first = epoch - (epoch - 1) % together  # the same are made together wherever a training goes on from
             epochs = range(first, first + together)

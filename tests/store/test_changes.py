@@ -19,6 +19,13 @@ def changes(database: Database) -> Iterator[Changes]:
         yield changes
 
 
+@pytest.fixture
+def cheap(changes: Changes) -> Changes:
+    if not changes.is_cheap:
+        pytest.skip("PostgreSQL does not tell")
+    return changes
+
+
 def test_what_was_written_by_whomever_is_a_change(changes: Changes, database: Database, crew: Crew) -> None:
     assert changes.are_possible()
     submitted = submit(database)
@@ -27,26 +34,22 @@ def test_what_was_written_by_whomever_is_a_change(changes: Changes, database: Da
     assert changes.are_possible()
 
 
-def test_where_it_is_cheap_reading_is_no_change(changes: Changes, database: Database) -> None:
-    if not changes.is_cheap:
-        pytest.skip("PostgreSQL does not tell")
+def test_where_it_is_cheap_reading_is_no_change(cheap: Changes, database: Database) -> None:
     submitted = submit(database)
-    changes.are_possible()
+    cheap.are_possible()
     with database.read() as session:
         experiments.get(session, submitted.id)
-    assert not changes.are_possible()
+    assert not cheap.are_possible()
 
 
-def test_a_transaction_is_a_change_when_it_ends(changes: Changes, database: Database) -> None:
-    if not changes.is_cheap:
-        pytest.skip("PostgreSQL does not tell")
+def test_a_transaction_is_a_change_when_it_ends(cheap: Changes, database: Database) -> None:
     submitted = submit(database)
-    changes.are_possible()
+    cheap.are_possible()
     with database.write() as session:
         experiments.get(session, submitted.id).priority += 1
         session.flush()
-        assert not changes.are_possible()
-    assert changes.are_possible()
+        assert not cheap.are_possible()
+    assert cheap.are_possible()
 
 
 def test_a_database_that_cannot_be_read_may_have_changed(tmp_path: Path) -> None:
