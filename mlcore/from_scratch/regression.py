@@ -13,10 +13,10 @@ from mlcore.data.dataset import Part
 from mlcore.device import finished
 from mlcore.from_scratch.layers import Layer, OutputLayer
 from mlcore.from_scratch.losses import SQUARED_ERROR_FACTORS
-from mlcore.from_scratch.network import StackedNetwork, Sums
+from mlcore.from_scratch.network import StackedNetwork
 from mlcore.from_scratch.sgd import sgd_
 from mlcore.initialization import InitialLayer
-from mlcore.network import Measured
+from mlcore.network import Measured, Values
 from mlcore.spec import LinearSpec, PolynomialSpec
 from mlcore.stack import Layout
 
@@ -69,15 +69,21 @@ class StackedRegression(StackedNetwork):
         self._scales: dict[int, Tensor | float] = {}
 
     def evaluate(self, part: Part) -> Generator[None, None, Measured]:
-        """Measure the mean loss; where all runs see the same examples, one product serves all."""
-        layer = self._layer.as_one_group() if part.datasets == 1 and self._layer.groups > 1 else self._layer
-        sums = Sums(self._layout)
+        """Measure the mean loss."""
+        losses = yield from self._mean_losses(self._layer, part)
+        return Measured(self._layout.gather(losses), None)
+
+    def _mean_losses(self, layer: OutputLayer, part: Part) -> Generator[None, None, Values]:
+        """Measure a layer, [G, C]; where all runs see the same examples, one product serves all."""
+        seen = layer.as_one_group() if part.datasets == 1 and layer.groups > 1 else layer
+        summed = torch.zeros(layer.groups, layer.columns, dtype=torch.float64, device=self._device)
         for X, y in self._evaluated(part):
-            squared = _residuals(layer, X, y[..., None]).square_()
-            sums.add(y.shape[1], squared.sum(1, dtype=torch.float64).mul_(self._factor / 2))
+            squared = _residuals(seen, X, y[..., None]).square_()
+            summed += squared.sum(1, dtype=torch.float64).mul_(self._factor / 2).view_as(summed)
             yield
         yield from finished(self._device)
-        return sums.mean()
+        losses: Values = summed.cpu().numpy() / len(part)
+        return losses
 
 
 def _residuals(layer: OutputLayer, X: Tensor, y: Tensor) -> Tensor:

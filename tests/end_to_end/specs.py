@@ -5,7 +5,7 @@ from typing import Any, Final
 Json = dict[str, Any]
 
 # Long enough to be caught at work, short enough to be done again: a few seconds each.
-POLYNOMIAL: Final[Json] = {"variant": "polynomial", "epochs": 4000}
+POLYNOMIAL: Final[Json] = {"variant": "polynomial", "n_train": 5000, "epochs": 4000}
 MLP: Final[Json] = {
     "variant": "mlp",
     "hidden": [32],
@@ -15,7 +15,7 @@ MLP: Final[Json] = {
     "batch_size": 50,
     "epochs": 300,
 }
-ENDLESS: Final[Json] = {"variant": "polynomial", "epochs": 100_000}
+ENDLESS: Final[Json] = {**POLYNOMIAL, "epochs": 100_000}
 QUICK: Final[Json] = {"variant": "linear", "epochs": 20}
 LONG_EPOCHS: Final[Json] = {  # whole seconds each
     "variant": "mlp",

@@ -9,7 +9,7 @@ from epochd.client import FINAL
 from epochd.transport import Json
 
 QUICK = {"variant": "polynomial", "epochs": 20}
-LONG = {"variant": "polynomial", "epochs": 100_000}
+LONG = {"variant": "polynomial", "n_train": 5000, "epochs": 100_000}
 
 
 @pytest.fixture(scope="module")

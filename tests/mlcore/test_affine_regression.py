@@ -2,14 +2,14 @@
 
 from typing import Any, cast
 
+import numpy as np
 import pytest
 
 from mlcore.checkpoint import state_from_bytes, state_to_bytes
-from mlcore.data import loading
-from mlcore.from_scratch.affine_regression import MOST_NUMBERS, AffineRegression
+from mlcore.from_scratch.affine_regression import MOST_EXAMPLES, MOST_IN_AN_EPOCH, AffineRegression
 from mlcore.spec import LinearSpec, PolynomialSpec, RunSpec
 from mlcore.stack import layout_of
-from tests.mlcore.trainings import SAMPLE, assert_close, epochs, fingerprint, spec_of, trained, training
+from tests.mlcore.trainings import assert_close, epochs, fingerprint, spec_of, trained, training
 
 Changes = dict[str, Any]
 
@@ -43,27 +43,49 @@ def test_they_end_where_products_end(name: str, runs: list[Changes], monkeypatch
             assert_close(maps[tensor].numpy(), products[tensor].numpy())
 
 
-@pytest.mark.parametrize("epoch", [1, 19, 20, 31])  # the maps of twenty epochs are made together
+@pytest.mark.parametrize("epoch", [1, 49, 50, 71])  # fifty epochs are trained together
 def test_they_resume_to_the_same_bits(epoch: int) -> None:
-    spec = spec_of("polynomial", epochs=45)
-    whole, started = training([spec]), training([spec])
-    for _ in whole:
-        pass
+    specs = [spec_of("polynomial", epochs=120, n_train=300, evaluate_every=3)]
+    whole, started = training(specs), training(specs)
+    reports = {report.epoch: report for report in epochs(whole)}
     next(report for report in epochs(started) if report.epoch == epoch)
-    resumed = training([spec], state=state_from_bytes(state_to_bytes(started.state())))
-    for _ in resumed:
-        pass
+    resumed = training(specs, state=state_from_bytes(state_to_bytes(started.state())))
+    for report in epochs(resumed):
+        assert report == reports[report.epoch]
+    assert resumed.epoch == 120
     assert fingerprint(resumed) == fingerprint(whole)
 
 
-@pytest.mark.parametrize("sizes", [{"n_train": 1, "batch_size": 1, "n_inputs": 300}, {"n_train": 6, "batch_size": 2}])
-def test_the_maps_that_are_made_together_stay_small(sizes: Changes) -> None:
-    specs = cast("list[LinearSpec]", [spec_of("linear", **sizes)])
-    assert suits([*specs])
-    network = AffineRegression(specs, layout_of(specs), "cpu")
-    maps = network._maps_of(loading.load(specs, SAMPLE).train, 1)
-    assert sum(M.numel() for M, _ in maps) <= MOST_NUMBERS
-    assert sum(M.numel() for of_epoch in network._maps.values() for M, _ in of_epoch) <= MOST_NUMBERS
+@pytest.mark.parametrize("epoch", [1, 24, 25, 30])  # twenty-five epochs are trained together
+def test_a_run_that_stops_leaves_the_others_to_the_bit(epoch: int) -> None:
+    specs = [spec_of("polynomial", epochs=60, n_train=300, seed=seed) for seed in range(2)]
+    assert suits(specs)
+    both, other_stopped = trained(specs), trained(specs, stop=(0, epoch))
+    for metric, values in both.metrics.items():
+        assert (other_stopped.metrics[metric][:, 1] == values[:, 1]).all(), metric
+        assert np.isnan(other_stopped.metrics[metric][epoch:, 0]).all(), metric
+    assert other_stopped.weights[1]["layers.0.weight"].equal(both.weights[1]["layers.0.weight"])
+    assert not other_stopped.weights[0]["layers.0.weight"].any()
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        {"n_train": 1, "batch_size": 1, "n_inputs": 30},
+        {"n_train": 6, "batch_size": 2, "n_inputs": 30},
+        {"n_inputs": 3, "n_test": 1_000_000},
+        {"n_inputs": 3, "n_train": 1000, "batch_size": 1},
+    ],
+)
+def test_what_is_trained_together_stays_small(sizes: Changes) -> None:
+    spec = cast("LinearSpec", spec_of("linear", epochs=10_000, **sizes))
+    layout = layout_of([spec])
+    assert suits([spec])
+    together = AffineRegression([spec], layout, "cpu")._together(spec.n_train, 1)
+    steps = len(together) * -(-spec.n_train // spec.batch_size)
+    assert len(together) >= 1
+    assert steps * (spec.n_features + 2) ** 2 <= MOST_IN_AN_EPOCH  # the bias is an input, the constant another
+    assert len(together) == 1 or len(together) * sum(spec.sizes) <= MOST_EXAMPLES
 
 
 @pytest.mark.parametrize(
@@ -72,6 +94,7 @@ def test_the_maps_that_are_made_together_stay_small(sizes: Changes) -> None:
         ("polynomial", [{"penalty": "l1"}]),
         ("polynomial", [{}, {"learning_rate": 0.002}]),  # one product with a batch serves both
         ("polynomial", [{"seed": seed, "degree": 19} for seed in range(4)]),
+        ("polynomial", [{"n_train": 1000, "batch_size": 1000}]),
         ("polynomial", [{"n_train": 100_000, "degree": 9}]),
         ("linear", [{"n_inputs": 200}]),
     ],

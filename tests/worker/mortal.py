@@ -20,7 +20,7 @@ def train(settings: WorkerSettings, worker: str, dies_in: int | None) -> None:
     class Mortal(Training):
         def _ticking(self, work: Generator[None, None, T]) -> Generator[Tick, None, T]:
             if self.epoch + 1 == dies_in and not self._between_epochs:
-                next(work)
+                next(work, None)  # an epoch can be over at once
                 os.kill(os.getpid(), signal.SIGKILL)
             return super()._ticking(work)
 

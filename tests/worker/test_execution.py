@@ -23,7 +23,8 @@ from worker.settings import WorkerSettings
 Json = dict[str, Any]
 
 POLYNOMIAL: Json = {"variant": "polynomial", "epochs": 300, "reuse": False}
-LONG: Json = POLYNOMIAL | {"epochs": 100_000}
+STEADY: Json = POLYNOMIAL | {"n_train": 5000, "epochs": 2000}
+LONG: Json = POLYNOMIAL | {"n_train": 5000, "epochs": 100_000}
 
 
 def train(database: Database, settings: WorkerSettings, leaving: Event | None = None) -> None:
@@ -119,7 +120,7 @@ def test_a_slot_that_leaves_claims_nothing_more(database: Database, settings: Wo
 def test_a_running_run_is_cancelled_and_the_others_of_its_stack_go_on(
     database: Database, settings: WorkerSettings, submit: Submit
 ) -> None:
-    cancelled, other = submit(POLYNOMIAL | {"epochs": 2000}, POLYNOMIAL | {"epochs": 2000, "seed": 1})
+    cancelled, other = submit(STEADY, STEADY | {"seed": 1})
     with training(database, settings):
         wait_for_epoch(database, cancelled, 1)
         with database.write() as session:
