@@ -19,7 +19,7 @@ from store.experiments import Standing
 from store.status import FINAL
 
 LOOK_SECONDS = 0.1
-FIRST_LOOK_SECONDS = 0.01  # soon after somebody came, when what is short ends; only where looking costs nothing
+FIRST_LOOK_SECONDS = 0.003  # soon after somebody came, when what is short ends; only where looking costs nothing
 FIRST_SECONDS = 1.0
 AWAY_SECONDS = 1.0
 

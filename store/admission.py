@@ -6,6 +6,7 @@ from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
 from store.errors import QueueFull
+from store.statements import rows
 from store.status import Status
 from store.tables import Experiment
 
@@ -24,6 +25,6 @@ def require_room(session: Session, owner: str, runs: int, most: int) -> None:
     """
     if session.get_bind().dialect.name == "postgresql":
         session.execute(select(func.pg_advisory_xact_lock(_LOCK, func.hashtext(owner))))
-    waiting = session.execute(_WAITING, {"owner": owner}).scalar_one()
+    waiting = rows(session, _WAITING, {"owner": owner}).scalar_one()
     if waiting + runs > most:
         raise QueueFull(f"{waiting} runs of yours are waiting, of {most} at most; these would be {runs} more.")

@@ -5,14 +5,17 @@ by the column, or all at once.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain, islice
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import CTE, JSON, ColumnElement, Dialect, Text, cast, func, literal, select, type_coerce
+from sqlalchemy import CTE, Cast, Dialect, Text, bindparam, select
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine
 
 from store.base import Base
@@ -61,32 +64,54 @@ def _insertion(
     return f"INSERT INTO {table.__tablename__} ({quoted}) VALUES {values}", names  # noqa: S608  names of ours
 
 
-def as_table(session: Session, types: Mapping[str, TypeEngine[Any]], rows: Sequence[Sequence[Any]]) -> CTE:
-    """Return the rows as a table whose columns have these names and types, however many rows there are.
+class _Listed(FunctionElement[Any]):
+    """The elements of a JSON list as rows."""
 
-    They travel as one JSON text, so what is not a number, text, null or JSON must be an UUID; numbers inside JSON that
-    are not finite become null.
-    """
-    dialect = session.get_bind().dialect.name
-    text = literal(_to_json(rows), Text())
-    listed = func.json_array_elements(cast(text, JSON)) if dialect == "postgresql" else func.json_each(text)
-    row = listed.table_valued("value").c.value
-    parts = [_part(row, place, kind, dialect).label(name) for place, (name, kind) in enumerate(types.items())]
+    name = "listed"
+    inherit_cache = True
+
+
+@compiles(_Listed, "sqlite")
+def _listed_by_sqlite(element: _Listed, compiler: SQLCompiler, **options: object) -> str:
+    return f"json_each({compiler.process(element.clauses, **options)})"
+
+
+@compiles(_Listed, "postgresql")
+def _listed_by_postgresql(element: _Listed, compiler: SQLCompiler, **options: object) -> str:
+    return f"json_array_elements(CAST({compiler.process(element.clauses, **options)} AS JSON))"
+
+
+class _Typed(Cast[Any]):
+    """A text out of JSON as a value of a type."""
+
+    inherit_cache = True
+
+
+@compiles(_Typed, "sqlite")
+def _typed_by_sqlite(element: _Typed, compiler: SQLCompiler, **options: object) -> str:
+    # Its values are what they are, and its CAST to a type it does not know, like JSON, is one to a number.
+    return compiler.process(element.clause, **options)
+
+
+def given_table(types: Mapping[str, TypeEngine[Any]]) -> CTE:
+    """Return a table whose columns have these names and types, for statements to join; `given` brings its rows."""
+    row = _Listed(bindparam("given_rows", type_=Text())).table_valued("value").c.value
+    parts = [_Typed(row.op("->>")(place), kind).label(name) for place, (name, kind) in enumerate(types.items())]
     # Materialized, so that SQLite makes an index of it where it joins it from the inside.
     return select(*parts).cte("given").prefix_with("MATERIALIZED")
 
 
-def _part(row: ColumnElement[Any], place: int, kind: TypeEngine[Any], dialect: str) -> ColumnElement[Any]:
-    part = row.op("->>")(place)
-    # SQLite's values are what they are, and its CAST to a type it does not know, like JSON, is one to a number.
-    return cast(part, kind) if dialect == "postgresql" else type_coerce(part, kind)
+def given(rows: Iterable[Sequence[Any]]) -> dict[str, str]:
+    """Return the parameter that brings a statement's `given_table` its rows, however many they are.
 
-
-def _to_json(rows: Sequence[Sequence[Any]]) -> str:
+    They travel as one JSON text, so what is not a number, text, null or JSON must be an UUID; numbers inside JSON that
+    are not finite become null.
+    """
+    listed = list(rows)
     try:
-        return _encoder.encode(rows)
+        return {"given_rows": _encoder.encode(listed)}
     except ValueError:  # rare, and looking at every number takes longer than writing them
-        return _encoder.encode(finite(rows))
+        return {"given_rows": _encoder.encode(finite(listed))}
 
 
 _encoder = json.JSONEncoder(allow_nan=False, separators=(",", ":"), default=attrgetter("hex"))

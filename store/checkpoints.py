@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Integer, String, Uuid, delete, select, update
 from sqlalchemy.orm import Session
 
-from store.bulk import as_table, insert_columns
+from store.bulk import given, given_table, insert_columns
 from store.clock import read_clock
 from store.errors import CheckpointDamaged, NotFound
 from store.history import CHECKPOINT_DAMAGED, Note, record
@@ -26,6 +26,16 @@ Kind = Literal["state", "last", "best", "epoch"]
 
 _Chunk = tuple[UUID, int, bytes]
 _Slot = tuple[UUID | None, Kind, int | None]
+
+
+_SLOTS = given_table({"run": Uuid(), "kind": String(), "epoch": Integer()})
+_DELETE_SLOTS = delete(Checkpoint).where(
+    Checkpoint.id.in_(
+        select(Checkpoint.id)
+        .join(_SLOTS, Checkpoint.run_id == _SLOTS.c.run)
+        .where(Checkpoint.kind == _SLOTS.c.kind, _SLOTS.c.epoch.is_(None) | (Checkpoint.epoch == _SLOTS.c.epoch))
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -76,7 +86,7 @@ def put_all(session: Session, claim: Held, items: Sequence[NewCheckpoint]) -> No
     lock_held(session, claim)
     last = {item.slot: item for item in items if item.run_id is not None}
     states = [item for item in items if item.run_id is None]
-    _delete_replaced(session, list(last))
+    change(session, _DELETE_SLOTS, given(last))
     _insert(session, claim.job_id, list(last.values()))
     for state in states:
         _make_room_for_state(session, claim.job_id, state.epoch)
@@ -125,14 +135,6 @@ def _make_room_for_state(session: Session, job_id: UUID, epoch: int) -> None:
         change(session, update(Job).where(Job.id == job_id).values(crashes=0))
     for old in states[STATES_KEPT - 1 :]:
         change(session, delete(Checkpoint).where(Checkpoint.id == old.id))
-
-
-def _delete_replaced(session: Session, slots: Sequence[_Slot]) -> None:
-    given = as_table(session, {"run": Uuid(), "kind": String(), "epoch": Integer()}, slots)
-    same_epoch = given.c.epoch.is_(None) | (Checkpoint.epoch == given.c.epoch)
-    replaced = select(Checkpoint.id).join(given, Checkpoint.run_id == given.c.run)
-    replaced = replaced.where(Checkpoint.kind == given.c.kind, same_epoch)
-    change(session, delete(Checkpoint).where(Checkpoint.id.in_(replaced)))
 
 
 def get(session: Session, run_id: UUID, which: Literal["last", "best"] | int) -> StoredCheckpoint:

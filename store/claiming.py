@@ -9,7 +9,6 @@ compares those.
 """
 
 from collections.abc import Callable
-from functools import cache
 from uuid import UUID
 
 from sqlalchemy import CTE, ColumnElement, ColumnExpressionArgument, ScalarSelect, Subquery, func, select, true
@@ -19,7 +18,6 @@ from store.status import Status
 from store.tables import Job
 
 
-@cache  # building the expression takes ten times as long as executing it
 def next_job(queues: tuple[str, ...], *, skip_locked: bool) -> ScalarSelect[UUID]:
     """Return a subquery for the id of the best queued job of these queues, or NULL.
 

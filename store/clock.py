@@ -30,6 +30,9 @@ def database_now() -> ColumnElement[float]:
     return _DatabaseNow()
 
 
+_NOW = select(database_now())
+
+
 def read_clock(session: Session) -> float:
     """Return the database's time now, in seconds since 1970-01-01 UTC."""
-    return session.execute(select(database_now())).scalar_one()
+    return session.connection().execute(_NOW).scalar_one()

@@ -16,11 +16,12 @@ from uuid import UUID
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import Integer, Text, Uuid, cast, select
+from sqlalchemy import Integer, Text, Uuid, bindparam, cast, select
 from sqlalchemy.orm import Session
 
-from store.bulk import as_table, insert_columns
+from store.bulk import given, given_table, insert_columns
 from store.paging import AnyRow, by_number
+from store.statements import rows
 from store.status import Status
 from store.tables import CurveSegment, Run
 
@@ -124,11 +125,19 @@ _STORED = select(
     CurveSegment.packed_values,
 )
 
+_SPANS = given_table({"run": Uuid(), "first": Integer(), "last": Integer()})
+_OVERLAPS = (CurveSegment.last_epoch >= _SPANS.c.first) & (CurveSegment.first_epoch <= _SPANS.c.last)
+_PARTS = _STORED.join(_SPANS, (_SPANS.c.run == CurveSegment.run_id) & _OVERLAPS).order_by(
+    CurveSegment.run_id, CurveSegment.first_epoch
+)
+_OF_RUN = _STORED.where(
+    CurveSegment.run_id == bindparam("of_run"), CurveSegment.last_epoch > bindparam("after_epoch")
+).order_by(CurveSegment.first_epoch)
+
 
 def read(session: Session, run_id: UUID, after_epoch: int = 0) -> Curve:
     """Return the run's curve after this epoch, however many segments it lies in; empty when nothing is stored yet."""
-    query = _STORED.where(CurveSegment.run_id == run_id, CurveSegment.last_epoch > after_epoch)
-    curve = _unpack(session.execute(query.order_by(CurveSegment.first_epoch)).all())
+    curve = _unpack(rows(session, _OF_RUN, {"of_run": run_id, "after_epoch": after_epoch}).all())
     return between(curve, after_epoch + 1, LARGEST_EPOCH)
 
 
@@ -144,12 +153,8 @@ def parts(session: Session, spans: Mapping[UUID, tuple[int, int]]) -> dict[UUID,
     """
     if not spans:
         return {}
-    rows = [(run_id, *span) for run_id, span in spans.items()]
-    given = as_table(session, {"run": Uuid(), "first": Integer(), "last": Integer()}, rows)
-    overlap = (CurveSegment.last_epoch >= given.c.first) & (CurveSegment.first_epoch <= given.c.last)
-    query = _STORED.join(given, (given.c.run == CurveSegment.run_id) & overlap)
-    found = session.execute(query.order_by(CurveSegment.run_id, CurveSegment.first_epoch))
-    curves = {run_id: between(_unpack(list(rows)), *spans[run_id]) for run_id, rows in groupby(found, _run_id)}
+    found = rows(session, _PARTS, given((run_id, *span) for run_id, span in spans.items()))
+    curves = {run_id: between(_unpack(list(parts)), *spans[run_id]) for run_id, parts in groupby(found, _run_id)}
     return {run_id: curve for run_id, curve in curves.items() if curve.epochs.size}
 
 
@@ -178,7 +183,8 @@ def of_experiment(
     if statuses is not None:
         query = query.where(Run.status.in_(statuses))
     if run_ids is not None:
-        query = query.where(Run.id.in_(select(as_table(session, {"run": Uuid()}, [[id_] for id_ in run_ids]).c.run)))
+        chosen = select(given_table({"run": Uuid()}).c.run)
+        query = query.where(Run.id.in_(chosen)).params(given([run_id] for run_id in run_ids))
     for batch in by_number(session, query, CURVES_AT_ONCE):
         segments = _segments(session, [run.id for run in batch])
         yield from ((CurveRun(*run), _unpack(segments[run.id])) for run in batch)

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from store import experiments
 from store.clock import database_now
 from store.errors import StillRunning
-from store.statements import change, count_changed
+from store.statements import change
 from store.status import FINAL, Status
 from store.tables import Checkpoint, Event, Experiment, IdempotencyKey, Job, Run
 
@@ -50,7 +50,9 @@ def purge(session: Session) -> bool:
     experiment_id = session.scalars(query.with_for_update(skip_locked=True)).one_or_none()
     if experiment_id is None:
         return False
-    any(count_changed(session, statement) for statement in _in_order(experiment_id))  # up to the first that finds rows
+    any(
+        change(session, statement).rowcount for statement in _in_order(experiment_id)
+    )  # up to the first that finds rows
     return True
 
 

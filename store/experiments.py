@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Select, bindparam, select, update
+from sqlalchemy import Select, bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
 from store import runs
@@ -17,14 +17,21 @@ from store.filtering import narrowed
 from store.history import CANCEL_REQUESTED, STATUS_CHANGED, Note, record, write_events
 from store.identifiers import new_id
 from store.paging import NO_FILTERS, Filters, Page, PageKey, read_page
-from store.statements import change, fresh
+from store.statements import change, fresh, rows
 from store.status import FINAL, UNFINISHED, Status
 from store.tables import Experiment, Job, Json, Run
 
 ROWS_AT_ONCE = 1000
 """A sweep is stored so many rows at a time: what is made of them is not held for all of 100,000."""
 
-# Built once: that takes as long as executing it.
+_COLUMNS = [column.name for column in Experiment.__table__.columns]
+_COUNTED_LATER = ("running", "succeeded", "failed", "cancelled", "epochs_done", "epochs_reused", "epochs_skipped")
+
+# Built once: that takes as long as executing them.
+_INSERT = insert(Experiment)
+_STANDINGS = select(Experiment.id, Experiment.seq, Experiment.status).where(
+    Experiment.id.in_(bindparam("experiment_ids", expanding=True)), Experiment.deleted_at.is_(None)
+)
 _BY_ID = select(Experiment).where(Experiment.id == bindparam("experiment_id"), Experiment.deleted_at.is_(None))
 
 
@@ -88,13 +95,14 @@ def create(
         priority=priority,
         ephemeral=ephemeral,
         status=Status.QUEUED,
+        cancel_requested=False,
         queued=len(numbers),
         total_epochs=sum(len(job.specs) * job.specs[0]["epochs"] for job in jobs),
         seq=1,
         created_at=now,
+        **dict.fromkeys(_COUNTED_LATER, 0),
     )
-    session.add(experiment)
-    session.flush()
+    change(session, _INSERT, {name: getattr(experiment, name) for name in _COLUMNS})
     shared = {"experiment_id": experiment.id, "owner": owner, "status": Status.QUEUED, "created_at": now}
     job_ids = [new_id() for _ in jobs]
     _insert_jobs(session, {**shared, "priority": priority}, job_ids, jobs)
@@ -164,9 +172,8 @@ def get(session: Session, experiment_id: UUID, owner: str | None = None) -> Expe
 
 def standings(session: Session, experiment_ids: Iterable[UUID]) -> dict[UUID, Standing]:
     """Return how many experiments stand, in one look; those that are not there are left out."""
-    columns = (Experiment.id, Experiment.seq, Experiment.status)
-    query = select(*columns).where(Experiment.id.in_(list(experiment_ids)), Experiment.deleted_at.is_(None))
-    return {experiment_id: Standing(seq, status) for experiment_id, seq, status in session.execute(query)}
+    found = rows(session, _STANDINGS, {"experiment_ids": list(experiment_ids)})
+    return {experiment_id: Standing(seq, status) for experiment_id, seq, status in found}
 
 
 def page(

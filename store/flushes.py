@@ -3,17 +3,26 @@
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from sqlalchemy import Integer, Uuid, insert, select, update
+from sqlalchemy import BindParameter, Integer, Uuid, bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
-from store.bulk import as_table
-from store.clock import database_now, read_clock
+from store.bulk import given, given_table
+from store.clock import read_clock
 from store.curves import Segment, insert_segments
 from store.history import record
-from store.statements import change
+from store.statements import change, rows
 from store.status import Status
 from store.tables import Flush, Job, Run
-from store.transitions import Held, update_held
+from store.transitions import Held, renew_held
+
+_OF_JOB: BindParameter[UUID] = bindparam("of_job")
+_RUNNING = select(Run.id, Run.epochs_done, Run.cancel_requested).where(
+    Run.job_id == _OF_JOB, Run.status == Status.RUNNING
+)
+_LAST = given_table({"run": Uuid(), "epoch": Integer()})
+_ADVANCE_RUNS = update(Run).where(Run.id == _LAST.c.run).values(epochs_done=_LAST.c.epoch)
+_RECORD = insert(Flush)
+_FORGET_CRASHES = update(Job).where(Job.id == _OF_JOB).values(crashes=0)
 
 
 def write(session: Session, claim: Held, segments: Sequence[Segment], lease_seconds: float) -> set[UUID]:
@@ -23,9 +32,8 @@ def write(session: Session, claim: Held, segments: Sequence[Segment], lease_seco
     runs that are final. New epochs are progress: they reset the job's crashes and advance the experiment's sequence.
     Without any this only renews and looks. Raises LeaseLost, and then nothing is stored.
     """
-    update_held(session, claim, lease_until=database_now() + lease_seconds)
-    columns = (Run.id, Run.epochs_done, Run.cancel_requested)
-    running = session.execute(select(*columns).where(Run.job_id == claim.job_id, Run.status == Status.RUNNING)).all()
+    renew_held(session, claim, lease_seconds)
+    running = rows(session, _RUNNING, {"of_job": claim.job_id}).all()
     stored = {run_id: epochs_done for run_id, epochs_done, _ in running}
     fresh = [part for segment in segments if (part := _unstored(segment, stored)) is not None]
     if fresh:
@@ -43,26 +51,20 @@ def _unstored(segment: Segment, stored: Mapping[UUID, int]) -> Segment | None:
 def _store(session: Session, claim: Held, segments: Sequence[Segment], stored: Mapping[UUID, int]) -> None:
     insert_segments(session, segments)
     last = {segment.run_id: segment.last_epoch for segment in segments}
-    _advance_runs(session, last)
-    change(session, update(Job).where(Job.id == claim.job_id).values(crashes=0))
+    change(session, _ADVANCE_RUNS, given(last.items()))
+    change(session, _FORGET_CRASHES, {"of_job": claim.job_id})
     seq = record(session, claim.experiment_id, [], epochs=sum(epoch - stored[run_id] for run_id, epoch in last.items()))
     record_flush(session, claim, seq, min(segment.first_epoch for segment in segments), max(last.values()))
 
 
-def _advance_runs(session: Session, last: Mapping[UUID, int]) -> None:
-    given = as_table(session, {"run": Uuid(), "epoch": Integer()}, list(last.items()))
-    change(session, update(Run).where(Run.id == given.c.run).values(epochs_done=given.c.epoch))
-
-
 def record_flush(session: Session, claim: Held, seq: int, first_epoch: int, last_epoch: int) -> None:
     """Note that epochs of the job's runs were stored under this sequence number of the experiment."""
-    session.execute(
-        insert(Flush).values(
-            experiment_id=claim.experiment_id,
-            seq=seq,
-            job_id=claim.job_id,
-            first_epoch=first_epoch,
-            last_epoch=last_epoch,
-            created_at=read_clock(session),
-        )
-    )
+    flush = {
+        "experiment_id": claim.experiment_id,
+        "seq": seq,
+        "job_id": claim.job_id,
+        "first_epoch": first_epoch,
+        "last_epoch": last_epoch,
+        "created_at": read_clock(session),
+    }
+    change(session, _RECORD, flush)

@@ -5,13 +5,15 @@ same experiment share, and the row's lock is what makes the order of the sequenc
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, func, update
+from sqlalchemy import Integer, Update, bindparam, func, update
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from store.bulk import insert_columns
 from store.clock import database_now, read_clock
@@ -53,6 +55,7 @@ class Note:
         return 1 if self.runs is None else self.runs
 
 
+_EXPERIMENT = Experiment.id == bindparam("experiment")
 _TOLD = ("job_id", "run_id", "runs", "kind", "status", "reason")  # what an event takes from its note
 
 
@@ -69,11 +72,13 @@ def record(
         "epochs_reused": epochs if reused else 0,
         "epochs_skipped": sum(note.skipped for note in notes),
     }
-    row = _advance(session, experiment_id, {**_moves(notes), **epochs_by_kind})
+    changes = {str(name): by for name, by in {**_moves(notes), **epochs_by_kind}.items() if by}
+    added = {f"by_{name}": by for name, by in changes.items()}
+    row = change(session, _advancing(frozenset(changes)), {"experiment": experiment_id, **added}).one()
     counts = {status: getattr(row, status) for status in Status}
     status = combined(counts, cancel_asked=row.cancel_requested)
     if status != row.status:
-        _set_status(session, experiment_id, status)
+        change(session, _setting(status), {"experiment": experiment_id})
         notes = [*notes, Note(STATUS_CHANGED, _why(status, notes), status=status)]
     write_events(session, experiment_id, row.seq, notes)
     return int(row.seq)
@@ -97,23 +102,22 @@ def _moves(notes: Iterable[Note]) -> Counter[str]:
     return moves
 
 
-def _advance(session: Session, experiment_id: UUID, changes: Mapping[str, int]) -> Row[Any]:
-    counters = {str(name): getattr(Experiment, name) + change for name, change in changes.items() if change}
+@cache
+def _advancing(counters: frozenset[str]) -> ReturningUpdate[*tuple[Any, ...]]:
+    """Return the statement that adds `by_…` to each of these counters, and what the experiment is then."""
     columns = [getattr(Experiment, status) for status in Status]
-    statement = (
-        update(Experiment)
-        .where(Experiment.id == experiment_id)
-        .values(seq=Experiment.seq + 1, **counters)
-        .returning(Experiment.seq, Experiment.status, Experiment.cancel_requested, *columns)
-    )
-    return change(session, statement).one()
+    added = {name: getattr(Experiment, name) + bindparam(f"by_{name}", type_=Integer()) for name in counters}
+    statement = update(Experiment).where(_EXPERIMENT).values(seq=Experiment.seq + 1, **added)
+    return statement.returning(Experiment.seq, Experiment.status, Experiment.cancel_requested, *columns)
 
 
-def _set_status(session: Session, experiment_id: UUID, status: Status) -> None:
+@cache
+def _setting(status: Status) -> Update:
+    """Return the statement that sets an experiment's status."""
     values: dict[str, Any] = {"status": status, "finished_at": database_now() if status in FINAL else None}
     if status is Status.RUNNING:
         values["started_at"] = func.coalesce(Experiment.started_at, database_now())
-    change(session, update(Experiment).where(Experiment.id == experiment_id).values(**values))
+    return update(Experiment).where(_EXPERIMENT).values(**values)
 
 
 def _why(status: Status, notes: Sequence[Note]) -> str | None:

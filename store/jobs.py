@@ -2,27 +2,30 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, func, select, update
+from sqlalchemy import ColumnElement, Double, Row, bindparam, func, select, update
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from store.claiming import next_job
 from store.clock import database_now
 from store.errors import NotFound
 from store.history import CRASHED, RESUMED_ELSEWHERE, STATUS_CHANGED, Note, record
-from store.statements import change, fresh
+from store.statements import change, fresh, rows
 from store.status import Status
 from store.tables import Experiment, Job, Run
 from store.transitions import (
+    IS_HELD,
     Held,
     cancel_asked,
     end_job_if_done,
     end_runs_as,
     move_together,
     put_back,
-    update_held,
+    renew_held,
 )
 
 MAX_CRASHES = 3
@@ -30,6 +33,17 @@ EXPIRED_AT_ONCE = 100
 CPU = "cpu"  # the device that every worker has
 
 # Built once: that takes as long as executing it.
+_MEMBERS = (
+    select(Run.id, Run.stack_index, Run.spec, Run.epochs_done, Run.status, Run.reused_from.is_not(None))
+    .where(Run.job_id == bindparam("of_job"))
+    .order_by(Run.stack_index)
+)
+_BIND = (
+    update(Job)
+    .where(Job.id == bindparam("of_job"))
+    .values(device=bindparam("to_device"), threads=bindparam("to_threads"))
+)
+_REQUEST_ID = select(Experiment.request_id).where(Experiment.id == bindparam("experiment"))
 _HOLDERS = select(Job.worker, Job.id, Job.experiment_id, Job.owner).where(Job.status == Status.RUNNING)
 
 
@@ -82,7 +96,9 @@ def claim(
     worker can run with any number of threads, and on its CPU. When it has another device, the job takes its device and
     threads, and an event `resumed_elsewhere` says so.
     """
-    row = _take_next(session, worker, queues, lease_seconds)
+    is_locking = session.get_bind().dialect.name == "postgresql"
+    taking = {"by": worker, "lease_seconds": lease_seconds}
+    row = change(session, _taking(tuple(queues), skip_locked=is_locking), taking).one_or_none()
     if row is None:
         return None
     moved = move_together(session, row.id, Status.QUEUED, Status.RUNNING)
@@ -93,7 +109,7 @@ def claim(
         threads = row.threads
     else:
         notes += _moved_elsewhere(row, device, threads)
-        change(session, update(Job).where(Job.id == row.id).values(device=device, threads=threads))
+        change(session, _BIND, {"of_job": row.id, "to_device": device, "to_threads": threads})
     record(session, row.experiment_id, notes)
     return Claim(
         job_id=row.id,
@@ -105,33 +121,30 @@ def claim(
         threads=threads,
         claims=row.claims,
         runs=_members(session, row.id),
-        request_id=session.scalar(select(Experiment.request_id).where(Experiment.id == row.experiment_id)),
+        request_id=rows(session, _REQUEST_ID, {"experiment": row.experiment_id}).scalar_one(),
     )
 
 
 def _members(session: Session, job_id: UUID) -> tuple[ClaimedRun, ...]:
-    reused = Run.reused_from.is_not(None)
-    columns = (Run.id, Run.stack_index, Run.spec, Run.epochs_done, Run.status, reused)
-    query = select(*columns).where(Run.job_id == job_id).order_by(Run.stack_index)
-    return tuple(ClaimedRun(*row) for row in session.execute(query))
+    return tuple(ClaimedRun(*row) for row in rows(session, _MEMBERS, {"of_job": job_id}))
 
 
-def _take_next(session: Session, worker: str, queues: Sequence[str], lease_seconds: float) -> Row[Any] | None:
-    skip_locked = session.get_bind().dialect.name == "postgresql"
-    statement = (
+@cache
+def _taking(queues: tuple[str, ...], *, skip_locked: bool) -> ReturningUpdate[*tuple[Any, ...]]:
+    """Return the statement that takes the next job of the queues, if there is one."""
+    return (
         update(Job)
-        .where(Job.id == next_job(tuple(queues), skip_locked=skip_locked), Job.status == Status.QUEUED)
+        .where(Job.id == next_job(queues, skip_locked=skip_locked), Job.status == Status.QUEUED)
         .values(
             status=Status.RUNNING,
-            worker=worker,
-            lease_until=database_now() + lease_seconds,
+            worker=bindparam("by"),
+            lease_until=database_now() + bindparam("lease_seconds", type_=Double()),
             fence=Job.fence + 1,
             claims=Job.claims + 1,
             started_at=func.coalesce(Job.started_at, database_now()),
         )
         .returning(Job.id, Job.experiment_id, Job.queue, Job.fence, Job.claims, Job.device, Job.threads)
     )
-    return change(session, statement).one_or_none()
 
 
 def _moved_elsewhere(row: Row[Any], device: str, threads: int) -> list[Note]:
@@ -157,8 +170,8 @@ def queued(session: Session) -> dict[str, int]:
 
 def holders(session: Session) -> dict[str, Holding]:
     """Return what each worker holds, by the names of those that hold a job."""
-    rows = session.execute(_HOLDERS)
-    return {worker: Holding(job_id, experiment_id, owner) for worker, job_id, experiment_id, owner in rows if worker}
+    held = rows(session, _HOLDERS)
+    return {worker: Holding(job_id, experiment_id, owner) for worker, job_id, experiment_id, owner in held if worker}
 
 
 def renew(session: Session, claim: Held, lease_seconds: float) -> None:
@@ -166,7 +179,7 @@ def renew(session: Session, claim: Held, lease_seconds: float) -> None:
 
     A lease that ran out but that nobody took yet is renewed too: nothing was lost.
     """
-    update_held(session, claim, lease_until=database_now() + lease_seconds)
+    renew_held(session, claim, lease_seconds)
 
 
 def give_back(session: Session, claim: Held, reason: str) -> None:
@@ -208,8 +221,8 @@ def _crash_all(session: Session, condition: ColumnElement[bool], reason: str, ma
 
 
 def _crash(session: Session, held: Held, reason: str, max_crashes: int) -> None:
-    counted = update(Job).where(held.matches()).values(crashes=Job.crashes + 1).returning(Job.crashes)
-    crashes = change(session, counted).scalar_one()
+    counted = update(Job).where(IS_HELD).values(crashes=Job.crashes + 1).returning(Job.crashes)
+    crashes = change(session, counted, held.parameters).scalar_one()
     notes = [Note(CRASHED, f"{reason} (crash {crashes} without progress)", held.job_id)]
     if crashes >= max_crashes:
         _give_up(session, held, reason, crashes, notes)

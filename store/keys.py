@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from store.clock import database_now, read_clock
 from store.errors import NotFound
 from store.identifiers import new_id
-from store.statements import change, count_changed, fresh
+from store.statements import change, fresh
 from store.tables import ApiKey
 
 Scope = Literal["read", "write", "admin"]
@@ -89,7 +89,7 @@ def all_of(session: Session) -> list[ApiKey]:
 def revoke(session: Session, key_id: UUID) -> None:
     """Make the key good for nothing, at once and for ever; raises NotFound when no valid key has this id."""
     valid = update(ApiKey).where(ApiKey.id == key_id, ApiKey.revoked_at.is_(None))
-    if not count_changed(session, valid.values(revoked_at=database_now())):
+    if not change(session, valid.values(revoked_at=database_now())).rowcount:
         raise NotFound(f"There is no valid key {key_id}.")
 
 

@@ -14,6 +14,7 @@ from store import jobs, workers
 from store.clock import database_now
 from store.paging import AnyRow
 from store.positions import position_query
+from store.statements import rows
 from store.status import Status
 from store.tables import Job, Run
 
@@ -81,7 +82,7 @@ def place(session: Session, experiment_id: UUID, *, worker_seconds: float = 15) 
     The position counts the jobs of its queue that would be claimed before it. A worker that was not heard of for
     `worker_seconds` is not counted on.
     """
-    found = session.execute(position_query(), {"experiment_id": experiment_id}).one_or_none()
+    found = rows(session, position_query(), {"experiment_id": experiment_id}).one_or_none()
     if found is None:
         return None
     position = found.ahead + 1
@@ -95,7 +96,7 @@ def _eta(session: Session, queue: str, position: int, live: set[str], idle: int)
     """Return when the job at this position starts, were all that go before it to take what is usual."""
     if not live:
         return None
-    running = [job for job in session.execute(_RUNNING) if job.worker in live]
+    running = [job for job in rows(session, _RUNNING) if job.worker in live]
     usual = _usual_seconds(session, queue, running)
     if usual is None or not (idle or running):
         return None
@@ -105,7 +106,7 @@ def _eta(session: Session, queue: str, position: int, live: set[str], idle: int)
 
 def _usual_seconds(session: Session, queue: str, running: Sequence[AnyRow]) -> float | None:
     """Return how long the last jobs of the queue took; before any has ended, how long those will take that run."""
-    took = [seconds for seconds in session.scalars(_TOOK, {"queue": queue}) if seconds is not None]
+    took = [seconds for seconds in rows(session, _TOOK, {"queue": queue}).scalars() if seconds is not None]
     took = took or [_seconds(job) for job in running if _tells(job)]
     return fmean(took) if took else None
 

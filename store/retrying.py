@@ -8,7 +8,7 @@ from sqlalchemy import Integer, Uuid, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from store import experiments
-from store.bulk import as_table, insert_columns
+from store.bulk import given, given_table, insert_columns
 from store.clock import read_clock
 from store.errors import NothingToRetry
 from store.history import STATUS_CHANGED, Note, record
@@ -86,25 +86,25 @@ def _insert_jobs(session: Session, experiment_id: UUID, runs: Sequence[AnyRow]) 
 
 def _queue(session: Session, runs: Sequence[AnyRow], new_jobs: dict[UUID, UUID]) -> None:
     """Move the runs to their new jobs, as if they had never been trained."""
-    rows = [
+    moves = given(
         (run.id, new_jobs[job_id], column)
         for job_id, members in groupby(runs, lambda run: run.job_id)
         for column, run in enumerate(members)
-    ]
-    given = as_table(session, {"run": Uuid(), "job": Uuid(), "column": Integer()}, rows)
-    change(session, delete(CurveSegment).where(CurveSegment.run_id.in_(select(given.c.run))))
-    change(session, delete(Checkpoint).where(Checkpoint.run_id.in_(select(given.c.run))))
+    )
+    move = given_table({"run": Uuid(), "job": Uuid(), "column": Integer()})
+    change(session, delete(CurveSegment).where(CurveSegment.run_id.in_(select(move.c.run))), moves)
+    change(session, delete(Checkpoint).where(Checkpoint.run_id.in_(select(move.c.run))), moves)
     emptied = dict.fromkeys(("summary", "error", "started_at", "finished_at"))
     statement = (
         update(Run)
-        .where(Run.id == given.c.run, Run.status.in_([Status.FAILED, Status.CANCELLED]))
+        .where(Run.id == move.c.run, Run.status.in_([Status.FAILED, Status.CANCELLED]))
         .values(
             status=Status.QUEUED,
-            job_id=given.c.job,
-            stack_index=given.c.column,
+            job_id=move.c.job,
+            stack_index=move.c.column,
             cancel_requested=False,
             epochs_done=0,
             **emptied,
         )
     )
-    change(session, statement)
+    change(session, statement, moves)

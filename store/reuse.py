@@ -8,16 +8,30 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import CTE, String, Uuid, exists, func, insert, literal, select, update
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Double,
+    FromClause,
+    Insert,
+    String,
+    Uuid,
+    bindparam,
+    exists,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.orm import Session, aliased
-from sqlalchemy.types import TypeEngine
 
 from store import flushes
-from store.bulk import as_table
+from store.base import Base
+from store.bulk import given, given_table
 from store.clock import database_now, read_clock
 from store.history import STATUS_CHANGED, Note, record
 from store.identifiers import new_id
-from store.statements import change
+from store.statements import change, rows
 from store.status import Status
 from store.tables import Checkpoint, CheckpointChunk, CurveSegment, Run
 from store.transitions import Held, end_job_if_done, lock_held
@@ -32,6 +46,80 @@ class _Copy(NamedTuple):
     key: str
     epochs: int
     skipped: int
+
+
+def _copied(table: type[Base], source: FromClause, of_source: ColumnElement[bool], **new: ColumnElement[Any]) -> Insert:
+    """Return the statement that copies the rows of a table that belong to the source, with some columns anew."""
+    columns = {column.name: column for column in table.__table__.c} | new
+    return insert(table).from_select(list(columns), select(*columns.values()).join_from(source, table, of_source))
+
+
+_OF_JOB: BindParameter[UUID] = bindparam("of_job")
+_HAS_TRAINED = select(
+    exists().where(Run.job_id == _OF_JOB, Run.epochs_done > 0, Run.reused_from.is_(None))
+    | exists().where(Checkpoint.job_id == _OF_JOB, Checkpoint.run_id.is_(None))
+)
+
+_KEYS = given_table({"run": Uuid(), "key": String()})
+_other, _source = aliased(Run), aliased(Run)
+_NEWEST = (
+    select(_other.id)
+    .where(_other.owner == Run.owner, _other.result_key == _KEYS.c.key, _other.status == Status.SUCCEEDED)
+    .order_by(_other.id.desc())
+    .limit(1)
+    .correlate(Run, _KEYS)
+    .scalar_subquery()
+)
+_EARLIER = (
+    select(
+        Run.id,
+        _source.id,
+        func.coalesce(_source.reused_from, _source.id),
+        _KEYS.c.key,
+        _source.epochs_done,
+        Run.epochs - _source.epochs_done,
+    )
+    .join(_KEYS, _KEYS.c.run == Run.id)
+    .join(_source, _source.id == _NEWEST)
+    .where(Run.job_id == _OF_JOB, Run.status == Status.RUNNING)
+    .order_by(Run.stack_index)
+    .with_for_update(read=True, key_share=True, of=_source)  # so that nobody deletes what is being copied
+)
+
+_COPIES = given_table({"run": Uuid(), "source": Uuid(), "original": Uuid(), "key": String()})
+_result = Run.__table__.alias("source")
+_END = (
+    update(Run)
+    .where(Run.id == _COPIES.c.run, Run.status == Status.RUNNING, _result.c.id == _COPIES.c.source)
+    .values(
+        status=Status.SUCCEEDED,
+        summary=_result.c.summary,
+        epochs_done=_result.c.epochs_done,
+        result_key=_COPIES.c.key,
+        reused_from=_COPIES.c.original,
+        finished_at=database_now(),
+    )
+)
+_COPY_CURVES = _copied(CurveSegment, _COPIES, CurveSegment.run_id == _COPIES.c.source, run_id=_COPIES.c.run)
+_EPOCHS = select(func.min(CurveSegment.first_epoch), func.max(CurveSegment.last_epoch)).join(
+    _COPIES, _COPIES.c.run == CurveSegment.run_id
+)
+_CHECKPOINTS = (
+    select(_COPIES.c.run, Checkpoint.id)
+    .join_from(_COPIES, Checkpoint, Checkpoint.run_id == _COPIES.c.source)
+    .order_by(Checkpoint.id)
+)
+_NEW = given_table({"run": Uuid(), "source": Uuid(), "id": Uuid()})
+_COPY_CHECKPOINTS = _copied(
+    Checkpoint,
+    _NEW,
+    Checkpoint.id == _NEW.c.source,
+    id=_NEW.c.id,
+    job_id=bindparam("to_job", type_=Uuid()),
+    run_id=_NEW.c.run,
+    created_at=bindparam("now", type_=Double()),
+)
+_COPY_CHUNKS = _copied(CheckpointChunk, _NEW, CheckpointChunk.checkpoint_id == _NEW.c.source, checkpoint_id=_NEW.c.id)
 
 
 def reuse_earlier(session: Session, claim: Held, keys: Mapping[UUID, str]) -> set[UUID]:
@@ -49,103 +137,39 @@ def reuse_earlier(session: Session, claim: Held, keys: Mapping[UUID, str]) -> se
         return set()
     copies = _found(session, claim, keys)
     if copies:
-        _end(session, copies)
-        _copy_curves(session, copies)
+        change(session, _END, _given(copies))
+        change(session, _COPY_CURVES, _given(copies))
         _copy_checkpoints(session, claim, copies)
         _tell(session, claim, copies)
     return {copy.run for copy in copies}
 
 
 def _has_trained(session: Session, claim: Held) -> bool:
-    epochs = exists().where(Run.job_id == claim.job_id, Run.epochs_done > 0, Run.reused_from.is_(None))
-    state = exists().where(Checkpoint.job_id == claim.job_id, Checkpoint.run_id.is_(None))
-    return session.execute(select(epochs | state)).scalar_one()
+    return rows(session, _HAS_TRAINED, {"of_job": claim.job_id}).scalar_one()
 
 
 def _found(session: Session, claim: Held, keys: Mapping[UUID, str]) -> list[_Copy]:
-    given = as_table(session, {"run": Uuid(), "key": String()}, list(keys.items()))
-    earlier, source = aliased(Run), aliased(Run)
-    newest = (
-        select(earlier.id)
-        .where(earlier.owner == Run.owner, earlier.result_key == given.c.key, earlier.status == Status.SUCCEEDED)
-        .order_by(earlier.id.desc())
-        .limit(1)
-        .correlate(Run, given)
-        .scalar_subquery()
-    )
-    query = (
-        select(
-            Run.id,
-            source.id,
-            func.coalesce(source.reused_from, source.id),
-            given.c.key,
-            source.epochs_done,
-            Run.epochs - source.epochs_done,
-        )
-        .join(given, given.c.run == Run.id)
-        .join(source, source.id == newest)
-        .where(Run.job_id == claim.job_id, Run.status == Status.RUNNING)
-        .order_by(Run.stack_index)
-        .with_for_update(read=True, key_share=True, of=source)  # so that nobody deletes what is being copied
-    )
-    return [_Copy(*row) for row in session.execute(query)]
+    found = rows(session, _EARLIER, {"of_job": claim.job_id, **given(keys.items())})
+    return [_Copy(*row) for row in found]
 
 
-def _as_table(session: Session, copies: Sequence[_Copy]) -> CTE:
-    types: dict[str, TypeEngine[Any]] = {"run": Uuid(), "source": Uuid(), "original": Uuid(), "key": String()}
-    return as_table(session, types, [copy[:4] for copy in copies])
-
-
-def _end(session: Session, copies: Sequence[_Copy]) -> None:
-    given, source = _as_table(session, copies), Run.__table__.alias("source")
-    statement = (
-        update(Run)
-        .where(Run.id == given.c.run, Run.status == Status.RUNNING, source.c.id == given.c.source)
-        .values(
-            status=Status.SUCCEEDED,
-            summary=source.c.summary,
-            epochs_done=source.c.epochs_done,
-            result_key=given.c.key,
-            reused_from=given.c.original,
-            finished_at=database_now(),
-        )
-    )
-    change(session, statement)
-
-
-def _copy_curves(session: Session, copies: Sequence[_Copy]) -> None:
-    given = _as_table(session, copies)
-    copied = {column.name: column for column in CurveSegment.__table__.c} | {"run_id": given.c.run}
-    query = select(*copied.values()).join_from(given, CurveSegment, CurveSegment.run_id == given.c.source)
-    session.execute(insert(CurveSegment).from_select(list(copied), query))
+def _given(copies: Sequence[_Copy]) -> dict[str, str]:
+    """Return the rows of `_COPIES`."""
+    return given(copy[:4] for copy in copies)
 
 
 def _copy_checkpoints(session: Session, claim: Held, copies: Sequence[_Copy]) -> None:
-    given = _as_table(session, copies)
-    query = select(given.c.run, Checkpoint.id).join_from(given, Checkpoint, Checkpoint.run_id == given.c.source)
-    found = session.execute(query.order_by(Checkpoint.id)).all()
-    rows = [(run_id, checkpoint_id, new_id()) for run_id, checkpoint_id in found]
-    new = as_table(session, {"run": Uuid(), "source": Uuid(), "id": Uuid()}, rows)
-    copied = {column.name: column for column in Checkpoint.__table__.c} | {
-        "id": new.c.id,
-        "job_id": literal(claim.job_id),
-        "run_id": new.c.run,
-        "created_at": literal(read_clock(session)),
-    }
-    query = select(*copied.values()).join_from(new, Checkpoint, Checkpoint.id == new.c.source)
-    session.execute(insert(Checkpoint).from_select(list(copied), query))
-    copied = {column.name: column for column in CheckpointChunk.__table__.c} | {"checkpoint_id": new.c.id}
-    query = select(*copied.values()).join_from(new, CheckpointChunk, CheckpointChunk.checkpoint_id == new.c.source)
-    session.execute(insert(CheckpointChunk).from_select(list(copied), query))
+    found = rows(session, _CHECKPOINTS, _given(copies))
+    new = given((run_id, checkpoint_id, new_id()) for run_id, checkpoint_id in found)
+    change(session, _COPY_CHECKPOINTS, {**new, "to_job": claim.job_id, "now": read_clock(session)})
+    change(session, _COPY_CHUNKS, new)
 
 
 def _tell(session: Session, claim: Held, copies: Sequence[_Copy]) -> None:
     notes = [_note(claim, copy) for copy in copies]
     notes += end_job_if_done(session, claim.job_id)
     seq = record(session, claim.experiment_id, notes, epochs=sum(copy.epochs for copy in copies), reused=True)
-    given = _as_table(session, copies)
-    epochs = func.min(CurveSegment.first_epoch), func.max(CurveSegment.last_epoch)
-    first, last = session.execute(select(*epochs).join(given, given.c.run == CurveSegment.run_id)).one()
+    first, last = rows(session, _EPOCHS, _given(copies)).one()
     if first is not None:
         flushes.record_flush(session, claim, seq, first, last)
 

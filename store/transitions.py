@@ -13,18 +13,31 @@ transactions wait for each other, and a job's runs stand still while its end is 
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, ColumnExpressionArgument, String, Uuid, delete, exists, func, select, update
+from sqlalchemy import (
+    ColumnExpressionArgument,
+    Double,
+    String,
+    Update,
+    Uuid,
+    bindparam,
+    delete,
+    exists,
+    func,
+    select,
+    update,
+)
 from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeEngine
 
-from store.bulk import as_table
+from store.bulk import given, given_table
 from store.clock import database_now
 from store.errors import LeaseLost
 from store.history import STATUS_CHANGED, Note, record
-from store.statements import change, count_changed
+from store.statements import change, rows
 from store.status import FINAL, UNFINISHED, Status, combined
 from store.tables import RESULT_KEY_LENGTH, Checkpoint, Job, Run
 
@@ -41,6 +54,9 @@ OUTCOME: Mapping[str, TypeEngine[Any]] = {
 }
 
 
+IS_HELD = (Job.id == bindparam("held_job")) & (Job.fence == bindparam("held_fence")) & (Job.status == Status.RUNNING)
+
+
 @dataclass(frozen=True)
 class Held:
     """A job as one claim holds it: whoever's fence is older has lost it."""
@@ -49,9 +65,28 @@ class Held:
     experiment_id: UUID
     fence: int
 
-    def matches(self) -> ColumnElement[bool]:
-        """Return the condition that the job is still held under this fence."""
-        return (Job.id == self.job_id) & (Job.fence == self.fence) & (Job.status == Status.RUNNING)
+    @property
+    def parameters(self) -> dict[str, object]:
+        """What `IS_HELD` compares with."""
+        return {"held_job": self.job_id, "held_fence": self.fence}
+
+
+_OF_JOB = Run.job_id == bindparam("of_job")
+_GIVEN = given_table(OUTCOME)
+_END_RUNS = (
+    update(Run)
+    .where(Run.id == _GIVEN.c.run, _OF_JOB, Run.status == Status.RUNNING)
+    .values(finished_at=database_now(), **{name: _GIVEN.c[name] for name in OUTCOME if name != "run"})
+    .returning(Run.id, Run.stack_index, SKIPPED)
+)
+_IS_UNFINISHED = select(exists().where(_OF_JOB, Run.status.in_(UNFINISHED)))
+_RUNS_BY_STATUS = select(Run.status, func.count()).where(_OF_JOB).group_by(Run.status)
+_END_JOB = (
+    update(Job)
+    .where(Job.id == bindparam("of_job"), Job.status.in_(UNFINISHED))
+    .values(status=bindparam("ended_as"), lease_until=None, finished_at=database_now())
+)
+_DROP_STATES = delete(Checkpoint).where(Checkpoint.job_id == bindparam("of_job"), Checkpoint.run_id.is_(None))
 
 
 @dataclass(frozen=True)
@@ -88,17 +123,22 @@ class Outcome:
         return (self.run_id, self.status, self.summary, self.error, key)
 
 
-def update_held(session: Session, held: Held, **values: object) -> None:
-    """Change columns of a held job, which locks it until the transaction ends; raises LeaseLost when it is lost."""
-    statement = update(Job).where(held.matches()).values(**values).returning(Job.id)
-    if change(session, statement).one_or_none() is None:
-        raise LeaseLost(f"Job {held.job_id} is no longer held under fence {held.fence}.")
+_LOCK = select(Job.id).where(IS_HELD).with_for_update()  # SQLite locks when the transaction begins
+_RENEW = update(Job).where(IS_HELD).values(lease_until=database_now() + bindparam("lease_seconds", type_=Double()))
+
+
+def renew_held(session: Session, held: Held, lease_seconds: float) -> None:
+    """Let the lease end this many seconds from now, and lock the job as `lock_held` does; raises LeaseLost."""
+    _keep(held, change(session, _RENEW, {**held.parameters, "lease_seconds": lease_seconds}).rowcount)
 
 
 def lock_held(session: Session, held: Held) -> None:
     """Lock a held job until the transaction ends; raises LeaseLost when it is lost."""
-    query = select(Job.id).where(held.matches()).with_for_update()  # SQLite locks when the transaction begins
-    if session.execute(query).one_or_none() is None:
+    _keep(held, len(rows(session, _LOCK, held.parameters).all()))
+
+
+def _keep(held: Held, found: int) -> None:
+    if not found:
         raise LeaseLost(f"Job {held.job_id} is no longer held under fence {held.fence}.")
 
 
@@ -132,9 +172,13 @@ def move_together(session: Session, job_id: UUID, before: Status, status: Status
 
     Of these moves a job's runs tell nothing of their own: one row for a stack, not one for each of a sweep's runs.
     """
+    return change(session, _moving_together(before, status), {"of_job": job_id}).rowcount
+
+
+@cache
+def _moving_together(before: Status, status: Status) -> Update:
     started = {"started_at": func.coalesce(Run.started_at, database_now())} if status is Status.RUNNING else {}
-    statement = update(Run).where(Run.job_id == job_id, Run.status == before).values(status=status, **started)
-    return count_changed(session, statement)
+    return update(Run).where(_OF_JOB, Run.status == before).values(status=status, **started)
 
 
 def end_runs(session: Session, job_id: UUID, outcomes: Iterable[Outcome]) -> list[Note]:
@@ -142,15 +186,8 @@ def end_runs(session: Session, job_id: UUID, outcomes: Iterable[Outcome]) -> lis
     by_run = {outcome.run_id: outcome for outcome in outcomes}
     if not by_run:
         return []
-    given = as_table(session, OUTCOME, [outcome.row() for outcome in by_run.values()])
-    written = {name: given.c[name] for name in ("status", "summary", "error", "result_key")}
-    statement = (
-        update(Run)
-        .where(Run.id == given.c.run, Run.job_id == job_id, Run.status == Status.RUNNING)
-        .values(finished_at=database_now(), **written)
-        .returning(Run.id, Run.stack_index, SKIPPED)
-    )
-    moved = sorted(change(session, statement).all(), key=lambda row: row.stack_index)
+    outcome = given(outcome.row() for outcome in by_run.values())
+    moved = sorted(change(session, _END_RUNS, {"of_job": job_id, **outcome}).all(), key=lambda row: row.stack_index)
     ends = [(by_run[row.id], row.skipped) for row in moved]
     return [
         Note(STATUS_CHANGED, end.reason, job_id, end.run_id, end.status, Status.RUNNING, skipped=skipped)
@@ -160,10 +197,8 @@ def end_runs(session: Session, job_id: UUID, outcomes: Iterable[Outcome]) -> lis
 
 def move_job(session: Session, job_id: UUID, before: Iterable[Status], status: Status, **values: object) -> bool:
     """Move the job to `status` if it is one of `before`; return whether it was."""
-    statement = (
-        update(Job).where(Job.id == job_id, Job.status.in_(before)).values(status=status, **values).returning(Job.id)
-    )
-    return change(session, statement).one_or_none() is not None
+    statement = update(Job).where(Job.id == job_id, Job.status.in_(before)).values(status=status, **values)
+    return change(session, statement).rowcount > 0
 
 
 def put_back(session: Session, held: Held, reason: str, notes: Iterable[Note] = ()) -> None:
@@ -179,13 +214,11 @@ def put_back(session: Session, held: Held, reason: str, notes: Iterable[Note] = 
 
 def end_job_if_done(session: Session, job_id: UUID) -> list[Note]:
     """End the job when all its runs are final, and drop what it would have resumed from; the caller holds its row."""
-    unfinished = exists().where(Run.job_id == job_id, Run.status.in_(UNFINISHED))
-    if session.execute(select(unfinished)).scalar_one():
+    this = {"of_job": job_id}
+    if rows(session, _IS_UNFINISHED, this).scalar_one():
         return []
-    by_status = select(Run.status, func.count()).where(Run.job_id == job_id).group_by(Run.status)
-    counts = dict(session.execute(by_status).all())
-    status = combined(counts)
-    if not move_job(session, job_id, UNFINISHED, status, lease_until=None, finished_at=database_now()):
+    status = combined(dict(rows(session, _RUNS_BY_STATUS, this).all()))
+    if not change(session, _END_JOB, {**this, "ended_as": status}).rowcount:
         return []
-    change(session, delete(Checkpoint).where(Checkpoint.job_id == job_id, Checkpoint.run_id.is_(None)))
+    change(session, _DROP_STATES, this)
     return [Note(STATUS_CHANGED, "its last run ended", job_id, status=status)]

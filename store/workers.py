@@ -7,7 +7,7 @@ from sqlalchemy import bindparam, case, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from store.clock import database_now, read_clock
-from store.statements import change, fresh
+from store.statements import change, fresh, rows
 from store.tables import Worker
 
 # Built once: that takes as long as executing it.
@@ -53,7 +53,7 @@ def live(session: Session, within_seconds: float) -> list[Worker]:
 
 def live_names(session: Session, queue: str, within_seconds: float) -> set[str]:
     """Return the names of the workers, heard of in the last so many seconds, that take jobs from the queue."""
-    found = session.execute(_LIVE_QUEUES, {"within_seconds": within_seconds})
+    found = rows(session, _LIVE_QUEUES, {"within_seconds": within_seconds})
     return {name for name, queues in found if queue in queues}
 
 
@@ -64,7 +64,7 @@ def count_live(session: Session, queue: str, within_seconds: float) -> int:
 
 def smallest_card(session: Session, within_seconds: float) -> int | None:
     """Return the bytes of the smallest card that a live worker trains on; None where none has a card."""
-    return session.scalar(_SMALLEST_CARD, {"within_seconds": within_seconds})
+    return rows(session, _SMALLEST_CARD, {"within_seconds": within_seconds}).scalar()
 
 
 def forget(session: Session, name: str) -> None:

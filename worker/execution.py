@@ -178,6 +178,8 @@ class Execution:
             return built.result()
 
     def _resume_state(self) -> TrainingState | None:
+        if self._claim.claims == 1:
+            return None
         with self._database.write() as session:
             stored = checkpoints.latest_state(session, self._claim.job_id)
         if stored is None:

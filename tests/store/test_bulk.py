@@ -3,14 +3,15 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, example, settings
+from hypothesis import given as holds_for
 from hypothesis import strategies as st
 from sqlalchemy import JSON, Integer, String, Uuid, delete, select
 from sqlalchemy.types import TypeEngine
 
-from store.bulk import ROWS_PER_STATEMENT, as_table, insert_columns
+from store.bulk import ROWS_PER_STATEMENT, given, given_table, insert_columns
 from store.engine import Database
-from store.statements import finite
+from store.statements import change, finite
 from store.tables import Worker
 
 printable = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
@@ -49,15 +50,14 @@ def test_columns_of_unequal_length_are_refused(database: Database) -> None:
 
 
 @settings(max_examples=50, deadline=None, suppress_health_check=SAME_DATABASE)
-@given(given_rows=st.lists(rows, max_size=5))
+@holds_for(given_rows=st.lists(rows, max_size=5))
 @example(given_rows=[(UUID(int=number), "x", number, {"loss": math.nan}) for number in range(300)])
 def test_rows_become_a_table_with_null_for_what_is_not_finite(
     database: Database, given_rows: list[tuple[UUID, str | None, int | None, dict[str, Any]]]
 ) -> None:
     types: dict[str, TypeEngine[Any]] = {"id": Uuid(), "text": String(), "number": Integer(), "json": JSON()}
     with database.read() as session:
-        table = as_table(session, types, given_rows)
-        found = session.execute(select(table)).all()
+        found = session.execute(select(given_table(types)), given(given_rows)).all()
     assert [tuple(row) for row in found] == [(*row[:3], finite(row[3])) for row in given_rows]
 
 
@@ -65,6 +65,6 @@ def test_a_table_of_rows_takes_part_in_any_statement(database: Database) -> None
     with database.write() as session:
         shared = {"hostname": "host", "queues": [], "device": "", "threads": 1, "started_at": 0.0, "heartbeat_at": 0.0}
         insert_columns(session, Worker, shared, {"name": ["a", "b", "c"], "pid": [1, 2, 3]})
-        gone = as_table(session, {"name": String()}, [["a"], ["c"], ["z"]])
-        session.execute(delete(Worker).where(Worker.name.in_(select(gone.c.name))))
+        gone = select(given_table({"name": String()}).c.name)
+        change(session, delete(Worker).where(Worker.name.in_(gone)), given([["a"], ["c"], ["z"]]))
         assert list(session.scalars(select(Worker.name))) == ["b"]
