@@ -67,9 +67,9 @@ class Recorder:
     live: dict[int, ClaimedRun] = field(init=False)
     _summaries: Summaries = field(init=False)
     _reports: list[EpochReport] = field(init=False, default_factory=list)
-    _stored_at: float = field(init=False)
-    _write_cost: float = field(init=False)
-    _looked_at: float = field(init=False, default_factory=time.monotonic)
+    _flush_at: float = field(init=False)
+    _renew_at: float = field(init=False)
+    _look_at: float = field(init=False)
     _state_epoch: int = field(init=False, default=0)
     _state_at: float = field(init=False, default_factory=time.monotonic)
     _state_cost: float = field(init=False, default=0.0)
@@ -78,8 +78,8 @@ class Recorder:
         self.live = {run.index: run for run in self.claim.runs if run.status not in FINAL}
         self._stored_epochs = np.array([run.stored_epoch for run in self.claim.runs])
         self._summaries = Summaries(len(self.claim.runs))
-        self._write_cost = len(self.claim.runs) * USUAL_COST
-        self._stored_at = time.monotonic() - self.settings.flush_seconds  # few runs store their first epoch at once
+        just_stored = time.monotonic() - self.settings.flush_seconds  # few runs store their first epoch at once
+        self._schedule(just_stored, len(self.claim.runs) * USUAL_COST)
         if self._stored_epochs.any():
             self._summarize_stored()
 
@@ -97,15 +97,14 @@ class Recorder:
     def look(self) -> list[ClaimedRun]:
         """Store, renew the lease or look for cancels, whichever it is time for; returns the runs to cancel."""
         now = time.monotonic()
-        spacing = max(self.settings.flush_seconds, self._write_cost / self.settings.flush_share)
-        is_due = self._reports and now - self._stored_at >= min(spacing, self.settings.renewal_seconds)
         try:
-            if is_due or now - self._stored_at >= self.settings.renewal_seconds:
+            if now >= (self._flush_at if self._reports else self._renew_at):
                 return self._live(self._once(self._write))
-            if now - self._looked_at >= self.settings.contact_seconds:
+            if now >= self._look_at:
                 return self._live(self._cancels_asked())
         except DatabaseAway as problem:
-            self._looked_at = now
+            self._flush_at = self._renew_at = time.monotonic() + RETRY_SECONDS
+            self._look_at = now + self.settings.contact_seconds
             logger.warning("job %s goes on while the database is away: %s", self.claim.job_id, problem.orig)
         return []
 
@@ -184,7 +183,7 @@ class Recorder:
     def _cancels_asked(self) -> set[UUID]:
         with self.database.read() as session:
             asked = runs.cancels_asked(session, self.claim.job_id)
-        self._looked_at = time.monotonic()
+        self._look_at = time.monotonic() + self.settings.contact_seconds
         return asked
 
     def _live(self, asked: set[UUID]) -> list[ClaimedRun]:
@@ -214,9 +213,16 @@ class Recorder:
         with self.database.write() as session:
             result = write(session)
         self._reports.clear()
-        self._stored_at = self._looked_at = time.monotonic()
-        self._write_cost = self._stored_at - start
+        end = time.monotonic()
+        self._schedule(end, end - start)
         return result
+
+    def _schedule(self, stored_at: float, cost: float) -> None:
+        """Say when to store again, renew the lease and look for cancels, after a write that took so many seconds."""
+        spacing = max(self.settings.flush_seconds, cost / self.settings.flush_share)
+        self._renew_at = stored_at + self.settings.renewal_seconds
+        self._flush_at = min(stored_at + spacing, self._renew_at)
+        self._look_at = stored_at + self.settings.contact_seconds
 
     def _surely(self, write: Callable[[Session], T]) -> T:
         deadline = time.monotonic() + PATIENCE_SECONDS
@@ -234,4 +240,5 @@ def _by_run(reports: Sequence[EpochReport], n_runs: int) -> dict[str, NDArray[np
     """Return each metric as [runs, epochs]; NaN where an epoch did not measure it."""
     names = dict.fromkeys(name for report in reports for name in report.metrics)
     absent = np.full(n_runs, np.nan)
-    return {name: np.stack([report.metrics.get(name, absent) for report in reports], axis=1) for name in names}
+    series = {name: [report.metrics.get(name, absent) for report in reports] for name in names}
+    return {name: np.ascontiguousarray(np.concatenate(values).reshape(-1, n_runs).T) for name, values in series.items()}
