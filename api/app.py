@@ -73,7 +73,7 @@ def create_app(settings: ApiSettings | None = None, is_stopping: Callable[[], bo
                     publisher=publisher,
                     poller=poller,
                     metrics=metrics,
-                    writers=Writers(),
+                    writers=Writers(database),
                     settings=chosen,
                 )
         finally:

@@ -22,7 +22,6 @@ from api import problem_kinds as kinds
 from api import problems, sessions
 from api.problems import Problem
 from store import keys
-from store.engine import Database
 
 PROTECTED: Final = "/v1/"
 CHALLENGE: Final = 'Bearer realm="epochd"'
@@ -86,7 +85,8 @@ class Callers:
         scope["state"]["caller"] = caller
         await self.app(scope, receive, send)
         if unnoted is not None:  # only now, when nobody waits for it
-            await scope["state"]["writers"].run(_note_use, scope["state"]["database"], unnoted)
+            with suppress(OperationalError):  # it will be noted at the next look
+                await scope["state"]["writers"].write(lambda session: keys.note_use(session, unnoted))
 
     def _recall(self, scope: Scope) -> tuple[Caller, UUID | None] | None:
         until, caller = self._remembered.get(_credentials(scope), (0.0, ANYBODY_HERE))
@@ -173,11 +173,6 @@ def _refuse_other_sites(caller: Caller, scope: Scope) -> None:
     names_none = origin is None and caller.is_anybody
     if not names_none and (origin or "").partition("://")[2] != headers.get("host"):
         raise Problem(kinds.cross_site, kinds.cross_site.detail)
-
-
-def _note_use(database: Database, key_id: UUID) -> None:
-    with suppress(OperationalError), database.write() as session:  # it will be noted at the next look
-        keys.note_use(session, key_id)
 
 
 def _unauthorized(detail: str, error: str = "") -> Problem:

@@ -4,6 +4,7 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Body, Query, Request, Response
+from sqlalchemy.orm import Session
 
 from api import examples, pages
 from api import problem_kinds as kinds
@@ -19,7 +20,7 @@ from store import experiments as stored
 from store import runs as stored_runs
 from store.admission import require_room
 from store.clock import read_clock
-from store.queue import place
+from store.queue import QueuePlace, place
 
 router = APIRouter(prefix="/v1/experiments", tags=["experiments"], route_class=StrictRoute)
 
@@ -125,7 +126,6 @@ def list_experiment_runs(
 async def update_experiment(
     experiment_id: UUID,
     changes: experiments.ExperimentChanges,
-    database: DatabaseOf,
     writers: WritersOf,
     settings: SettingsOf,
     owner: Owner,
@@ -135,28 +135,22 @@ async def update_experiment(
     Tags that are not named stay; `null` takes a tag, the name or the note away.
     """
 
-    def update() -> bytes:
-        with database.write() as session:
-            found, _ = stored.lock(session, experiment_id, owner)
-            found = stored.annotate(session, experiment_id, **changes.applied_to(found.tags))
-            return common.dump(shown(session, found, settings))
+    def update(session: Session) -> bytes:
+        found, _ = stored.lock(session, experiment_id, owner)
+        found = stored.annotate(session, experiment_id, **changes.applied_to(found.tags))
+        return common.dump(shown(session, found, settings))
 
-    answer = await writers.run(update)
+    answer = await writers.write(update)
     return Response(answer, headers={"ETag": etag_of(answer)}, media_type="application/json")
 
 
 @router.delete("/{experiment_id:uuid}", status_code=204, responses=problems(404, kinds.still_running))
-async def delete_experiment(experiment_id: UUID, database: DatabaseOf, writers: WritersOf, owner: Owner) -> Response:
+async def delete_experiment(experiment_id: UUID, writers: WritersOf, owner: Owner) -> Response:
     """Delete an experiment with its runs, curves and checkpoints; what waits in the queue is cancelled first.
 
     It is gone at once; its space is freed within seconds. While one of its runs is training the answer is 409.
     """
-
-    def delete() -> None:
-        with database.write() as session:
-            deleting.delete_experiment(session, experiment_id, owner)
-
-    await writers.run(delete)
+    await writers.write(lambda session: deleting.delete_experiment(session, experiment_id, owner))
     return Response(status_code=204)
 
 
@@ -166,16 +160,13 @@ async def delete_experiment(experiment_id: UUID, database: DatabaseOf, writers: 
     response_model=experiments.Experiment,
     responses=problems(404, 409),
 )
-async def cancel_experiment(
-    experiment_id: UUID, database: DatabaseOf, writers: WritersOf, settings: SettingsOf, owner: Owner
-) -> Response:
+async def cancel_experiment(experiment_id: UUID, writers: WritersOf, settings: SettingsOf, owner: Owner) -> Response:
     """Cancel what has not finished: waiting runs at once, training ones within seconds. What was trained is kept."""
 
-    def cancel() -> experiments.Experiment:
-        with database.write() as session:
-            return shown(session, stored.cancel(session, experiment_id, owner), settings)
+    def cancel(session: Session) -> experiments.Experiment:
+        return shown(session, stored.cancel(session, experiment_id, owner), settings)
 
-    return answered(await writers.run(cancel), 202)
+    return answered(await writers.write(cancel), 202)
 
 
 @router.post(
@@ -186,7 +177,6 @@ async def cancel_experiment(
 )
 async def retry_experiment(
     experiment_id: UUID,
-    database: DatabaseOf,
     writers: WritersOf,
     publisher: PublisherOf,
     settings: SettingsOf,
@@ -194,15 +184,14 @@ async def retry_experiment(
 ) -> Response:
     """Train again what failed or was cancelled, from the beginning; what succeeded stays, and what diverged too."""
 
-    def retry() -> experiments.Experiment:
-        with database.write() as session:
-            ended = stored.get(session, experiment_id, owner)
-            require_room(session, ended.owner, ended.failed + ended.cancelled, settings.max_queued_runs)
-            found, jobs = retrying.retry(session, experiment_id, owner)
-            waiting = place(session, experiment_id, worker_seconds=settings.worker_seen_seconds)
-            answer = experiments.full(found, read_clock(session), waiting)
-        if waiting is not None:
-            publisher.publish_for(waiting.queue, jobs, waiting.workers)
-        return answer
+    def retry(session: Session) -> tuple[experiments.Experiment, int, QueuePlace | None]:
+        ended = stored.get(session, experiment_id, owner)
+        require_room(session, ended.owner, ended.failed + ended.cancelled, settings.max_queued_runs)
+        found, jobs = retrying.retry(session, experiment_id, owner)
+        waiting = place(session, experiment_id, worker_seconds=settings.worker_seen_seconds)
+        return experiments.full(found, read_clock(session), waiting), jobs, waiting
 
-    return answered(await writers.run(retry), 202)
+    answer, jobs, waiting = await writers.write(retry)
+    if waiting is not None:
+        publisher.publish_for(waiting.queue, jobs, waiting.workers)
+    return answered(answer, 202)

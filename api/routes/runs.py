@@ -4,6 +4,7 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
+from sqlalchemy.orm import Session
 
 from api import curves, diagnoses, pages
 from api.dependencies import DatabaseOf, Owner, WritersOf
@@ -52,15 +53,12 @@ def get_run(run_id: UUID, request: Request, database: DatabaseOf, owner: Owner) 
 
 
 @router.post("/{run_id:uuid}:cancel", status_code=202, responses=problems(404, 409))
-async def cancel_run(
-    run_id: UUID, response: Response, database: DatabaseOf, writers: WritersOf, owner: Owner
-) -> runs.RunSummary:
+async def cancel_run(run_id: UUID, response: Response, writers: WritersOf, owner: Owner) -> runs.RunSummary:
     """Cancel one run: at once while it waits, within seconds while it trains. What was trained is kept."""
 
-    def cancel() -> runs.RunSummary:
-        with database.write() as session:
-            return runs.summary(stored.cancel(session, run_id, owner), read_clock(session))
+    def cancel(session: Session) -> runs.RunSummary:
+        return runs.summary(stored.cancel(session, run_id, owner), read_clock(session))
 
-    answer = await writers.run(cancel)
+    answer = await writers.write(cancel)
     response.headers["Location"] = answer.links.self
     return answer
