@@ -28,14 +28,14 @@ def layer_sizes(spec: MlpSpec | PolynomialSpec | LinearSpec) -> list[int]:
     return [spec.n_features, 1]
 
 
+def has_bias(spec: MlpSpec | PolynomialSpec | LinearSpec) -> bool:
+    """Return whether the layers of a run have biases: a polynomial's constant is one of its features."""
+    return not isinstance(spec, PolynomialSpec)
+
+
 def initial_layers(spec: MlpSpec | PolynomialSpec | LinearSpec) -> list[InitialLayer]:
-    """Draw a run's layers from (seed, "init", layer) by its `init` scheme; a polynomial has no bias."""
-    sizes = layer_sizes(spec)
-    has_bias = not isinstance(spec, PolynomialSpec)
-    return [
-        _drawn(spec, layer, fan_in, fan_out, has_bias=has_bias)
-        for layer, (fan_in, fan_out) in enumerate(pairwise(sizes))
-    ]
+    """Draw a run's layers from (seed, "init", layer) by its `init` scheme."""
+    return [_drawn(spec, layer, *sizes) for layer, sizes in enumerate(pairwise(layer_sizes(spec)))]
 
 
 def initial_layers_of(specs: Sequence[RunSpec]) -> list[list[InitialLayer]]:
@@ -50,13 +50,11 @@ def initial_layers_of(specs: Sequence[RunSpec]) -> list[list[InitialLayer]]:
     return layers
 
 
-def _drawn(
-    spec: MlpSpec | PolynomialSpec | LinearSpec, layer: int, fan_in: int, fan_out: int, *, has_bias: bool
-) -> InitialLayer:
+def _drawn(spec: MlpSpec | PolynomialSpec | LinearSpec, layer: int, fan_in: int, fan_out: int) -> InitialLayer:
     draws = stream(spec.seed, "init", layer)
     if isinstance(spec.init, NormalInit):
         weight = draws.standard_normal((fan_in, fan_out)) * spec.init.std
-        return InitialLayer(weight, np.zeros(fan_out) if has_bias else None)
+        return InitialLayer(weight, np.zeros(fan_out) if has_bias(spec) else None)
     bound = fan_in**-0.5
     weight = draws.uniform(-bound, bound, (fan_in, fan_out))
-    return InitialLayer(weight, draws.uniform(-bound, bound, fan_out) if has_bias else None)
+    return InitialLayer(weight, draws.uniform(-bound, bound, fan_out) if has_bias(spec) else None)

@@ -18,6 +18,7 @@ from mlcore.data.dataset import Part
 from mlcore.from_scratch.layers import OutputLayer
 from mlcore.from_scratch.penalties import l1_norm, squared_l2_norm
 from mlcore.from_scratch.regression import StackedRegression
+from mlcore.initialization import has_bias
 from mlcore.network import Measured, Parameters, Values
 from mlcore.spec import LinearSpec, PolynomialSpec
 from mlcore.stack import Layout
@@ -181,7 +182,7 @@ def _composed(steps: Tensor) -> Tensor:
 
 def _inputs(spec: PolynomialSpec | LinearSpec) -> int:
     """Count the inputs of a run, and for a bias one more."""
-    return spec.n_features + isinstance(spec, LinearSpec)
+    return spec.n_features + has_bias(spec)
 
 
 def _numbers(groups: int, inputs: int) -> int:
