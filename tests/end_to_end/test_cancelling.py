@@ -81,7 +81,7 @@ def test_what_its_worker_dies_of_is_cancelled_and_not_trained_again(either: Serv
 
 def test_a_stack_with_one_diverged_and_one_cancelled_run_ends_as_if_they_had_not_been(either: Service) -> None:
     sweep: dict[str, Any] = {"grid": {"learning_rate": [0.01, 900.0, 0.02, 0.015]}}
-    undisturbed, disturbed = (either.submit({**POLYNOMIAL, "epochs": 3000}, **sweep) for _ in range(2))
+    undisturbed, disturbed = (either.submit({**POLYNOMIAL, "n_train": 100, "epochs": 3000}, **sweep) for _ in range(2))
     before, after = either.runs_of(undisturbed), either.runs_of(disturbed)
     path = f"/v1/runs/{after[2]['id']}"
     wait_until(lambda: either.get(path)["progress"]["epoch"], 60, "its first epochs", pause=PAUSE)
@@ -103,13 +103,14 @@ def test_a_stack_with_one_diverged_and_one_cancelled_run_ends_as_if_they_had_not
 
 
 def test_what_was_cancelled_trains_to_the_same_bits_when_it_is_retried(either: Service) -> None:
-    uninterrupted = either.weights(either.wait_for_end(either.submit(POLYNOMIAL)))
-    experiment = either.submit(POLYNOMIAL)
+    spec = {**POLYNOMIAL, "epochs": 10_000}
+    uninterrupted = either.weights(either.wait_for_end(either.submit(spec)))
+    experiment = either.submit(spec)
     either.wait_for_epoch(experiment, 200)
     assert cancel(either, experiment) == 202
     assert either.wait_for_end(experiment)["status"] == "cancelled"
     assert either.http.post(f"/v1/experiments/{experiment}:retry").status_code == 202
     run = either.wait_for_end(experiment)
-    assert (run["status"], run["claims"], run["progress"]["epoch"]) == ("succeeded", 1, POLYNOMIAL["epochs"])
+    assert (run["status"], run["claims"], run["progress"]["epoch"]) == ("succeeded", 1, spec["epochs"])
     assert either.weights(run) == uninterrupted
     assert either.get(f"/v1/experiments/{experiment}")["progress"]["fraction"] == 1.0
