@@ -103,7 +103,7 @@ def test_a_stack_with_one_diverged_and_one_cancelled_run_ends_as_if_they_had_not
 
 
 def test_what_was_cancelled_trains_to_the_same_bits_when_it_is_retried(either: Service) -> None:
-    spec = {**POLYNOMIAL, "epochs": 10_000}
+    spec = {**POLYNOMIAL, "epochs": 6000}
     uninterrupted = either.weights(either.wait_for_end(either.submit(spec)))
     experiment = either.submit(spec)
     either.wait_for_epoch(experiment, 200)
