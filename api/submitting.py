@@ -86,7 +86,8 @@ class Submitting:
         if validate_only:
             valid = await run_in_threadpool(self._validate, submission)
             return Response(dump(valid), media_type="application/json")
-        made = await self.writers.run(self._store, submission, posted)
+        made, jobs, live = await self.writers.run(self._store, submission, posted)
+        self.publisher.publish_for(queue_of(submission), jobs, live)  # here: in a thread it would delay the answer
         if self.wait is None:
             return answered(made, 202)
         await self.poller.until_over(made.id, self.wait)
@@ -97,28 +98,26 @@ class Submitting:
         live, plan = self._planned(submission)
         return plan.validation(live)
 
-    def _store(self, submission: ExperimentRequest, posted: Mapping[str, Any]) -> Experiment:
-        queue = queue_of(submission)
+    def _store(self, submission: ExperimentRequest, posted: Mapping[str, Any]) -> tuple[Experiment, int, int]:
+        """Return the experiment, how many jobs are new, and how many workers live that take such."""
         live, plan = self._planned(submission)
         with self.database.write() as session:
             known = idempotency.take(session, self.caller.owner, self.key, posted) if self.key else None
             if known is not None:
-                return shown(session, experiments.get(session, known), self.settings)
+                return shown(session, experiments.get(session, known), self.settings), 0, live
             require_room(session, self.caller.owner, len(plan.specs), self.settings.max_queued_runs)
             made = experiments.create(
                 session,
                 request=posted,
                 owner=self.caller.owner,
-                jobs=plan.jobs(queue),
+                jobs=plan.jobs(queue_of(submission)),
                 code_version=VERSION,
                 request_id=self.request_id,
                 **submission.model_dump(include={"name", "tags", "note", "priority", "ephemeral"}),
             )
             if self.key:
                 idempotency.keep(session, self.caller.owner, self.key, made.id)
-            answer = shown(session, made, self.settings)
-        self.publisher.publish_for(queue, len(plan.stacks), live)
-        return answer
+            return shown(session, made, self.settings), len(plan.stacks), live
 
     def _planned(self, submission: ExperimentRequest) -> tuple[int, Plan]:
         """Plan for the workers that live; return how many those are, too."""
