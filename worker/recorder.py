@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -113,10 +114,11 @@ class Recorder:
 
         def write(session: Session) -> set[UUID]:
             asked = self._write(session, sum(len(each.data) for each in kept))
-            checkpoints.put_all(
-                session, self.claim, [NewCheckpoint(each.run.run_id, each.kind, each.epoch, each.data) for each in kept]
-            )
-            runs.finish_all(session, self.claim, [self._outcome(each) for each in ended])
+            if kept:
+                new = [NewCheckpoint(each.run.run_id, each.kind, each.epoch, each.data) for each in kept]
+                checkpoints.put_all(session, self.claim, new)
+            if ended:
+                runs.finish_all(session, self.claim, [self._outcome(each) for each in ended])
             return asked
 
         asked = self._surely(write)
@@ -238,7 +240,7 @@ class Recorder:
 
 def _by_run(reports: Sequence[EpochReport], n_runs: int) -> dict[str, NDArray[np.float64]]:
     """Return each metric as [runs, epochs]; NaN where an epoch did not measure it."""
-    names = dict.fromkeys(name for report in reports for name in report.metrics)
+    names = dict.fromkeys(chain.from_iterable(report.metrics for report in reports))
     absent = np.full(n_runs, np.nan)
     series = {name: [report.metrics.get(name, absent) for report in reports] for name in names}
     return {name: np.ascontiguousarray(np.concatenate(values).reshape(-1, n_runs).T) for name, values in series.items()}
