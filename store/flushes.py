@@ -7,7 +7,7 @@ from sqlalchemy import BindParameter, Integer, Uuid, bindparam, insert, select, 
 from sqlalchemy.orm import Session
 
 from store.bulk import given, given_table
-from store.clock import read_clock
+from store.clock import database_now
 from store.curves import Segment, insert_segments
 from store.history import record
 from store.statements import change, rows
@@ -21,7 +21,7 @@ _RUNNING = select(Run.id, Run.epochs_done, Run.cancel_requested).where(
 )
 _LAST = given_table({"run": Uuid(), "epoch": Integer()})
 _ADVANCE_RUNS = update(Run).where(Run.id == _LAST.c.run).values(epochs_done=_LAST.c.epoch)
-_RECORD = insert(Flush)
+_RECORD = insert(Flush).values(created_at=database_now())
 _FORGET_CRASHES = update(Job).where(Job.id == _OF_JOB).values(crashes=0)
 
 
@@ -65,6 +65,5 @@ def record_flush(session: Session, claim: Held, seq: int, first_epoch: int, last
         "job_id": claim.job_id,
         "first_epoch": first_epoch,
         "last_epoch": last_epoch,
-        "created_at": read_clock(session),
     }
     change(session, _RECORD, flush)

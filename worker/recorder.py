@@ -240,7 +240,9 @@ class Recorder:
 
 def _by_run(reports: Sequence[EpochReport], n_runs: int) -> dict[str, NDArray[np.float64]]:
     """Return each metric as [runs, epochs]; NaN where an epoch did not measure it."""
-    names = dict.fromkeys(chain.from_iterable(report.metrics for report in reports))
+    metrics = [report.metrics for report in reports]
     absent = np.full(n_runs, np.nan)
-    series = {name: [report.metrics.get(name, absent) for report in reports] for name in names}
-    return {name: np.ascontiguousarray(np.concatenate(values).reshape(-1, n_runs).T) for name, values in series.items()}
+    return {
+        name: np.array([of_epoch.get(name, absent) for of_epoch in metrics]).T.copy()
+        for name in dict.fromkeys(chain.from_iterable(metrics))
+    }
