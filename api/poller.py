@@ -19,8 +19,8 @@ from store.experiments import Standing
 from store.status import FINAL
 
 LOOK_SECONDS = 0.1
-FIRST_LOOK_SECONDS = 0.003  # soon after somebody came, when what is short ends; only where looking costs nothing
-FIRST_SECONDS = 1.0
+SOONEST_SECONDS = 0.003
+WAITED_SHARE = 0.02  # of how long the newest has waited: what is short is seen soon, what is long is not disturbed
 AWAY_SECONDS = 1.0
 
 log = logging.getLogger("epochd.api")
@@ -119,8 +119,12 @@ class Poller:
                 log.warning("the database did not answer those who wait: %s", problem)
                 self._must_look = True
                 await asyncio.sleep(AWAY_SECONDS)
-            is_first = changes.is_cheap and time.monotonic() - self._joined_at < FIRST_SECONDS
-            await asyncio.sleep(FIRST_LOOK_SECONDS if is_first else LOOK_SECONDS)
+            await asyncio.sleep(self._pause() if changes.is_cheap else LOOK_SECONDS)
+
+    def _pause(self) -> float:
+        """Return the seconds until the next look, where looking costs next to nothing."""
+        waited = time.monotonic() - self._joined_at
+        return min(max(SOONEST_SECONDS, WAITED_SHARE * waited), LOOK_SECONDS)
 
     async def _look(self) -> None:
         self._must_look = False

@@ -33,10 +33,12 @@ class Bell:
         self._poll = select.poll()
         self._poll.register(self._descriptor, select.POLLIN)
 
-    def wait(self, seconds: float) -> None:
-        """Wait until it is rung, or was since the last time, at most so long."""
-        if self._poll.poll(1000 * seconds):
-            os.read(self._descriptor, MOST_RINGS)
+    def wait(self, seconds: float) -> bool:
+        """Wait until it is rung, or was since the last time, at most so long; return whether it was."""
+        if not self._poll.poll(1000 * seconds):
+            return False
+        os.read(self._descriptor, MOST_RINGS)
+        return True
 
     def close(self) -> None:
         """Remove the pipe."""

@@ -195,8 +195,12 @@ class Execution:
             self._end_diverged(report)
             self._keep(training, report.epoch)
         self._cancel(training, to_cancel)
-        if isinstance(report, EpochReport) and self._recorder.live and self._recorder.state_is_due():
+        if self._goes_on(report) and self._recorder.state_is_due():
             self._store_state(training)
+
+    def _goes_on(self, report: EpochReport | Tick) -> bool:
+        """Whether this is the end of an epoch after which there is another."""
+        return isinstance(report, EpochReport) and bool(self._recorder.live) and report.epoch < self._specs[0].epochs
 
     def _runs(self) -> list[ClaimedRun]:
         return list(self._recorder.live.values())

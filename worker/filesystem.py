@@ -20,7 +20,7 @@ from worker.bell import Bell, ring
 
 logger = logging.getLogger(__name__)
 
-BUSY_SECONDS = 0.02  # how soon a worker looks again that has become free, or cannot be woken
+BUSY_SECONDS = 0.02  # how soon a hint is taken that came while the worker was busy, or where nobody can be woken
 DRAIN_SECONDS = 0.2  # how late a worker notices that it was told to stop, or a hint that nobody rang the bell for
 
 
@@ -84,6 +84,7 @@ class Transport(filesystem.Transport):
 
     Channel = Channel
     _bell: Bell | None = None
+    _has_rung = False  # while the worker was busy, so that a hint may lie there when it has become free
 
     def drain_events(self, connection: Connection, timeout: float | None = None, **_: object) -> None:
         """Deliver one message or raise TimeoutError, soon: a worker looks in between whether it was told to stop."""
@@ -93,7 +94,10 @@ class Transport(filesystem.Transport):
             left = deadline - time.monotonic()
             if left <= 0:
                 raise TimeoutError
-            self._wait(min(left, BUSY_SECONDS) if state.reserved_requests else left)
+            if not state.reserved_requests:
+                self._has_rung = False
+            self._has_rung |= self._wait(min(left, BUSY_SECONDS) if self._has_rung else left)
+        self._has_rung = False
 
     def _delivers_one(self, connection: Connection) -> bool:
         try:
@@ -102,16 +106,16 @@ class Transport(filesystem.Transport):
             return False
         return True
 
-    def _wait(self, seconds: float) -> None:
-        """Wait until somebody rings; shortly where the file system has no named pipes."""
+    def _wait(self, seconds: float) -> bool:
+        """Wait until somebody rings, and return whether; shortly where the file system has no named pipes."""
         try:
             if self._bell is None:
                 client: Any = self.client
                 self._bell = Bell(Path(client.transport_options["data_folder_in"]))
         except OSError:
             time.sleep(min(seconds, BUSY_SECONDS))
-        else:
-            self._bell.wait(seconds)
+            return False
+        return self._bell.wait(seconds)
 
     def close_connection(self, connection: Connection) -> None:
         """Close the channels, and remove the bell."""
