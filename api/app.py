@@ -64,7 +64,7 @@ def create_app(settings: ApiSettings | None = None, is_stopping: Callable[[], bo
     async def lifespan(_app: FastAPI) -> AsyncIterator[State]:
         database = Database(make_engine(chosen.url))
         publisher = Publisher(make_app(chosen))
-        poller = Poller(database, is_stopping)
+        poller = Poller(database, is_stopping, chosen.waiting_folder)
         try:
             async with poller.running():
                 metrics = Metrics(database, lambda: poller.watched)

@@ -2,11 +2,10 @@
 
 import asyncio
 import logging
-import math
-import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager, suppress
+from contextlib import asynccontextmanager, closing, contextmanager, nullcontext, suppress
+from pathlib import Path
 from uuid import UUID
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -17,10 +16,10 @@ from store.changes import Changes
 from store.engine import Database
 from store.experiments import Standing
 from store.status import FINAL
+from worker.bell import Bell
 
 LOOK_SECONDS = 0.1
-SOONEST_SECONDS = 0.003
-WAITED_SHARE = 0.02  # of how long the newest has waited: what is short is seen soon, what is long is not disturbed
+APART_SECONDS = 0.005  # one look from the next, however often somebody writes
 AWAY_SECONDS = 1.0
 
 log = logging.getLogger("epochd.api")
@@ -57,21 +56,22 @@ class Watch:
 class Poller:
     """Looks at the experiments that are watched, all in one query, and rests while there are none.
 
-    It belongs to the event loop it runs in. `is_stopping` says when everybody is to be sent home.
+    It belongs to the event loop it runs in. `is_stopping` says when everybody is to be sent home. With the embedded
+    database it looks when somebody rings the bell that it has in `folder`, and in case a ring was lost now and then.
     """
 
-    def __init__(self, database: Database, is_stopping: Callable[[], bool]) -> None:
+    def __init__(self, database: Database, is_stopping: Callable[[], bool], folder: Path) -> None:
         self._database = database
         self._is_stopping = is_stopping
+        self._folder = folder
         self._watches: defaultdict[UUID, set[Watch]] = defaultdict(set)
-        self._somebody_waits = asyncio.Event()
-        self._joined_at = -math.inf
+        self._wake = asyncio.Event()
         self._must_look = False
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Look for as long as the block lasts."""
-        with closing(Changes(self._database)) as changes:
+        with closing(Changes(self._database)) as changes, self._listening() if changes.is_cheap else nullcontext():
             looking = asyncio.create_task(self._run(changes), name="poller")
             try:
                 yield
@@ -79,13 +79,33 @@ class Poller:
                 looking.cancel()
 
     @contextmanager
+    def _listening(self) -> Iterator[None]:
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            bell = Bell(self._folder)
+        except OSError as problem:
+            log.warning("no bell in %s: who waits is told up to %g s late: %s", self._folder, LOOK_SECONDS, problem)
+            yield
+            return
+        loop = asyncio.get_running_loop()
+        loop.add_reader(bell.fileno(), self._hear, bell)
+        try:
+            yield
+        finally:
+            loop.remove_reader(bell.fileno())
+            bell.close()
+
+    def _hear(self, bell: Bell) -> None:
+        bell.wait(0)
+        self._wake.set()
+
+    @contextmanager
     def watch(self, experiment_id: UUID) -> Iterator[Watch]:
         """Watch an experiment for as long as the block lasts."""
         watch = Watch()
         self._watches[experiment_id].add(watch)
-        self._joined_at = time.monotonic()
         self._must_look = True
-        self._somebody_waits.set()
+        self._wake.set()
         try:
             yield watch
         finally:
@@ -108,9 +128,8 @@ class Poller:
 
     async def _run(self, changes: Changes) -> None:
         while True:
-            await self._somebody_waits.wait()
+            await self._woken()
             if not self._watches:
-                self._somebody_waits.clear()
                 continue
             try:
                 if changes.are_possible() or self._must_look or self._is_stopping():
@@ -119,12 +138,14 @@ class Poller:
                 log.warning("the database did not answer those who wait: %s", problem)
                 self._must_look = True
                 await asyncio.sleep(AWAY_SECONDS)
-            await asyncio.sleep(self._pause() if changes.is_cheap else LOOK_SECONDS)
+            await asyncio.sleep(APART_SECONDS)
 
-    def _pause(self) -> float:
-        """Return the seconds until the next look, where looking costs next to nothing."""
-        waited = time.monotonic() - self._joined_at
-        return min(max(SOONEST_SECONDS, WAITED_SHARE * waited), LOOK_SECONDS)
+    async def _woken(self) -> None:
+        """Wait until somebody has come or rung, and while somebody waits not for long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_SECONDS if self._watches else None):
+                await self._wake.wait()
+        self._wake.clear()
 
     async def _look(self) -> None:
         self._must_look = False

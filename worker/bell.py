@@ -1,7 +1,7 @@
-"""Waking the processes that look into a folder, as soon as there is something in it.
+"""Waking the processes that wait for something as soon as it has come.
 
-Each has a named pipe there, and whoever has put something into the folder writes a byte to all of them. A byte that is
-lost costs no more than the time to the next look.
+Each has a named pipe in a folder, and whoever has what they wait for writes a byte to all of them. A byte that is lost
+costs no more than the time to the next look.
 """
 
 import errno
@@ -17,7 +17,7 @@ MOST_RINGS: Final = 4096  # read at once
 
 
 class Bell:
-    """One process's pipe; to be closed when nobody waits for it any more."""
+    """One process's pipe; to be closed when nobody waits for it any more. Raises OSError where there can be none."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / f"{os.getpid()}-{uuid.uuid4().hex}{ENDING}"
@@ -32,6 +32,10 @@ class Bell:
         unfinished.rename(self._path)
         self._poll = select.poll()
         self._poll.register(self._descriptor, select.POLLIN)
+
+    def fileno(self) -> int:
+        """Return what can be read from once it was rung."""
+        return self._descriptor
 
     def wait(self, seconds: float) -> bool:
         """Wait until it is rung, or was since the last time, at most so long; return whether it was."""

@@ -21,6 +21,7 @@ from store.engine import Database
 from store.errors import LeaseLost
 from store.jobs import Claim, ClaimedRun
 from store.status import Status
+from worker.bell import ring
 from worker.cards import Card
 from worker.logs import log_context
 from worker.recorder import Ended, Kept, Recorder
@@ -84,7 +85,10 @@ class Trainer:
                 device=self._settings.trains_on,
                 threads=self._threads,
             )
-            return None if claim is None else without_reused(session, claim)
+            claim = None if claim is None else without_reused(session, claim)
+        if claim is not None:
+            ring(self._settings.waiting_folder)
+        return claim
 
 
 class Execution:

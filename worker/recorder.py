@@ -20,6 +20,7 @@ from store.curves import Segment
 from store.engine import Database
 from store.jobs import Claim, ClaimedRun
 from store.status import FINAL, Status
+from worker.bell import ring
 from worker.settings import WorkerSettings
 from worker.summaries import Summaries
 
@@ -214,6 +215,7 @@ class Recorder:
         start = time.monotonic()
         with self.database.write() as session:
             result = write(session)
+        ring(self.settings.waiting_folder)
         self._reports.clear()
         end = time.monotonic()
         self._schedule(end, end - start)

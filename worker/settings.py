@@ -57,6 +57,11 @@ class WorkerSettings(StoreSettings):
         return self.data / "broker"
 
     @property
+    def waiting_folder(self) -> Path:
+        """Where those who wait for what is written to the embedded database have their bells."""
+        return self.data / "waiting"
+
+    @property
     def threads_or_cores(self) -> int:
         """With how many threads to train."""
         return self.threads or len(usable_cores())

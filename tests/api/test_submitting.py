@@ -2,17 +2,19 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
 from api import poller
+from api.settings import ApiSettings
 from api.submitting import wait_seconds
 from store.status import Status
 from tests.api.service import Service, problem
 from tests.waiting import wait_until
+from worker.bell import ring
 
 BODY: dict[str, Any] = {"spec": {"variant": "polynomial", "epochs": 2}, "name": "once"}
 
@@ -23,12 +25,13 @@ def post(service: Service, body: dict[str, Any] | None = None, path: str = "/v1/
 
 
 @contextmanager
-def worker(service: Service) -> Iterator[None]:
+def worker(service: Service, then: Callable[[], None] = lambda: None) -> Iterator[None]:
     """Somebody who takes what there is, and ends it."""
 
     def work() -> None:
         claim = wait_until(service.try_claim)
         service.finish(claim)
+        then()
 
     thread = threading.Thread(target=work)
     thread.start()
@@ -93,9 +96,11 @@ def test_prefer_wait_answers_201_when_the_experiment_has_ended(service: Service)
     assert "retry-after" not in answer.headers
 
 
-def test_what_ends_within_a_second_is_answered_at_once(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_waits_is_answered_once_the_worker_rings(
+    service: Service, settings: ApiSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(poller, "LOOK_SECONDS", 60.0)
-    with worker(service):
+    with worker(service, then=lambda: ring(settings.waiting_folder)):
         assert post(service, Prefer="wait=50").status_code == 201
 
 

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from threading import Event
 from typing import Any
 from uuid import UUID
@@ -17,6 +17,7 @@ from store.history import CRASHED
 from store.tables import Checkpoint, CheckpointChunk
 from tests.waiting import wait_until
 from tests.worker.conftest import Submit, claim, run_of, statuses
+from worker.bell import Bell
 from worker.execution import Execution, Trainer
 from worker.settings import WorkerSettings
 
@@ -115,6 +116,16 @@ def test_a_slot_that_leaves_claims_nothing_more(database: Database, settings: Wo
     ids = submit(POLYNOMIAL)
     train(database, settings, leaving)
     assert statuses(database, ids) == ["queued"]
+
+
+def test_those_who_wait_for_the_database_are_woken(
+    database: Database, settings: WorkerSettings, submit: Submit
+) -> None:
+    settings.waiting_folder.mkdir()
+    submit(POLYNOMIAL)
+    with closing(Bell(settings.waiting_folder)) as bell:
+        train(database, settings)
+        assert bell.wait(0)
 
 
 def test_a_running_run_is_cancelled_and_the_others_of_its_stack_go_on(
