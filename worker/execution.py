@@ -200,7 +200,7 @@ class Execution:
             self._keep(training, report.epoch)
         self._cancel(training, to_cancel)
         if self._goes_on(report) and self._recorder.state_is_due():
-            self._store_state(training)
+            self._cancel(training, self._store_state(training))
 
     def _goes_on(self, report: EpochReport | Tick) -> bool:
         """Whether this is the end of an epoch after which there is another."""
@@ -252,8 +252,8 @@ class Execution:
             kept.append(Kept(run, "best", best.epoch, checkpoint.weights_to_bytes(best.weights, **about)))
         return kept
 
-    def _store_state(self, training: Training) -> None:
-        self._recorder.store_state(training.epoch, lambda: checkpoint.state_to_bytes(training.state()))
+    def _store_state(self, training: Training) -> list[ClaimedRun]:
+        return self._recorder.store_state(training.epoch, lambda: checkpoint.state_to_bytes(training.state()))
 
     def _must_leave(self, report: EpochReport | Tick) -> bool:
         """Whether to put the job down now: after an epoch if possible, but not if that takes long."""

@@ -136,24 +136,27 @@ class Recorder:
         age = time.monotonic() - self._state_at
         return age >= max(self.settings.checkpoint_seconds, self._state_cost / self.settings.checkpoint_share)
 
-    def store_state(self, epoch: int, to_bytes: Callable[[], bytes]) -> None:
-        """Store the state to resume from after `epoch`, all epochs up to it before that, and note what it costs."""
+    def store_state(self, epoch: int, to_bytes: Callable[[], bytes]) -> list[ClaimedRun]:
+        """Store the state to resume from after `epoch`, all epochs up to it before that; returns the runs to cancel."""
         if epoch == self._state_epoch:
-            return
+            return []
         start = time.monotonic()
 
-        def write(session: Session) -> None:
-            self._write(session, len(data))
+        def write(session: Session) -> set[UUID]:
+            asked = self._write(session, len(data))
             checkpoints.put(session, self.claim, run_id=None, kind="state", epoch=epoch, data=data)
+            return asked
 
         data = to_bytes()
+        asked: set[UUID] = set()
         try:
-            self._once(write)
+            asked = self._once(write)
             self._state_epoch = epoch
         except DatabaseAway as problem:
             logger.warning("no resume state of job %s while the database is away: %s", self.claim.job_id, problem.orig)
         self._state_at = time.monotonic()
         self._state_cost = self._state_at - start
+        return self._live(asked)
 
     def give_back(self, reason: str) -> None:
         """Store all there is and give the job back to the queue."""
