@@ -104,7 +104,6 @@ def test_a_short_lease_is_renewed_before_it_ends(database: Database, settings: W
     wait_until(lambda: writes.look() == [] and lease(database, writes) > before)
 
 
-@pytest.mark.parametrize("renew_seconds", [0.0, 3600.0], ids=["while writing", "while reading"])
 def test_a_cancel_is_seen_when_a_state_is_stored(database: Database, settings: WorkerSettings, submit: Submit) -> None:
     first, _ = submit(SPEC, {**SPEC, "seed": 1})
     writes = recorder(database, settings)
@@ -113,6 +112,7 @@ def test_a_cancel_is_seen_when_a_state_is_stored(database: Database, settings: W
     assert [run.run_id for run in writes.store_state(1, lambda: b"state")] == [first]
 
 
+@pytest.mark.parametrize("renew_seconds", [0.0, 3600.0], ids=["while writing", "while reading"])
 def test_a_cancel_is_seen_at_a_tick(
     database: Database, settings: WorkerSettings, submit: Submit, renew_seconds: float
 ) -> None:
