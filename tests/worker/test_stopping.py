@@ -9,6 +9,8 @@ from contextlib import contextmanager
 
 import pytest
 
+from worker.stopping import end_signals
+
 WAITS = """
 from worker.stopping import Stop
 stop = Stop()
@@ -26,7 +28,7 @@ def waiting(*command: str) -> Iterator["subprocess.Popen[str]"]:
         process.kill()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", end_signals())  # without SIGHUP where nohup runs the tests
 def test_a_signal_ends_the_wait_and_is_remembered(number: signal.Signals) -> None:
     with waiting() as process:
         for _ in range(3):
