@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import Select, bindparam, insert, select, update
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.schema import ScalarElementColumnDefault
 
 from store import runs
 from store.bulk import insert_columns
@@ -25,7 +26,11 @@ ROWS_AT_ONCE = 1000
 """A sweep is stored so many rows at a time: what is made of them is not held for all of 100,000."""
 
 _COLUMNS = [column.name for column in Experiment.__table__.columns]
-_COUNTED_LATER = ("running", "succeeded", "failed", "cancelled", "epochs_done", "epochs_reused", "epochs_skipped")
+_AT_FIRST = {  # what a new experiment has where nothing is said
+    column.name: column.default.arg
+    for column in Experiment.__table__.columns
+    if isinstance(column.default, ScalarElementColumnDefault)
+}
 
 # Built once: that takes as long as executing them.
 _INSERT = insert(Experiment)
@@ -95,12 +100,10 @@ def create(
         priority=priority,
         ephemeral=ephemeral,
         status=Status.QUEUED,
-        cancel_requested=False,
         queued=len(numbers),
         total_epochs=sum(len(job.specs) * job.specs[0]["epochs"] for job in jobs),
-        seq=1,
         created_at=now,
-        **dict.fromkeys(_COUNTED_LATER, 0),
+        **(_AT_FIRST | {"seq": 1}),
     )
     change(session, _INSERT, {name: getattr(experiment, name) for name in _COLUMNS})
     shared = {"experiment_id": experiment.id, "owner": owner, "status": Status.QUEUED, "created_at": now}

@@ -13,7 +13,7 @@ from store.history import record
 from store.statements import change, rows
 from store.status import Status
 from store.tables import Flush, Job, Run
-from store.transitions import Held, renew_held
+from store.transitions import Held, renew
 
 _OF_JOB: BindParameter[UUID] = bindparam("of_job")
 _RUNNING = select(Run.id, Run.epochs_done, Run.cancel_requested).where(
@@ -32,7 +32,7 @@ def write(session: Session, claim: Held, segments: Sequence[Segment], lease_seco
     runs that are final. New epochs are progress: they reset the job's crashes and advance the experiment's sequence.
     Without any this only renews and looks. Raises LeaseLost, and then nothing is stored.
     """
-    renew_held(session, claim, lease_seconds)
+    renew(session, claim, lease_seconds)
     running = rows(session, _RUNNING, {"of_job": claim.job_id}).all()
     stored = {run_id: epochs_done for run_id, epochs_done, _ in running}
     fresh = [part for segment in segments if (part := _unstored(segment, stored)) is not None]

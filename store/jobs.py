@@ -25,8 +25,8 @@ from store.transitions import (
     end_runs_as,
     move_together,
     put_back,
-    renew_held,
 )
+from store.transitions import renew as renew
 
 MAX_CRASHES = 3
 EXPIRED_AT_ONCE = 100
@@ -172,14 +172,6 @@ def holders(session: Session) -> dict[str, Holding]:
     """Return what each worker holds, by the names of those that hold a job."""
     held = rows(session, _HOLDERS)
     return {worker: Holding(job_id, experiment_id, owner) for worker, job_id, experiment_id, owner in held if worker}
-
-
-def renew(session: Session, claim: Held, lease_seconds: float) -> None:
-    """Let the lease end this many seconds from now; raises LeaseLost.
-
-    A lease that ran out but that nobody took yet is renewed too: nothing was lost.
-    """
-    renew_held(session, claim, lease_seconds)
 
 
 def give_back(session: Session, claim: Held, reason: str) -> None:

@@ -86,6 +86,11 @@ _END_JOB = (
     .where(Job.id == bindparam("of_job"), Job.status.in_(UNFINISHED))
     .values(status=bindparam("ended_as"), lease_until=None, finished_at=database_now())
 )
+_QUEUE_AGAIN = (
+    update(Job)
+    .where(Job.id == bindparam("of_job"), Job.status == Status.RUNNING)
+    .values(status=Status.QUEUED, worker=None, lease_until=None)
+)
 _DROP_STATES = delete(Checkpoint).where(Checkpoint.job_id == bindparam("of_job"), Checkpoint.run_id.is_(None))
 
 
@@ -127,8 +132,11 @@ _LOCK = select(Job.id).where(IS_HELD).with_for_update()  # SQLite locks when the
 _RENEW = update(Job).where(IS_HELD).values(lease_until=database_now() + bindparam("lease_seconds", type_=Double()))
 
 
-def renew_held(session: Session, held: Held, lease_seconds: float) -> None:
-    """Let the lease end this many seconds from now, and lock the job as `lock_held` does; raises LeaseLost."""
+def renew(session: Session, held: Held, lease_seconds: float) -> None:
+    """Let the lease end this many seconds from now, and lock the job as `lock_held` does; raises LeaseLost.
+
+    A lease that ran out but that nobody took yet is renewed too: nothing was lost.
+    """
     _keep(held, change(session, _RENEW, {**held.parameters, "lease_seconds": lease_seconds}).rowcount)
 
 
@@ -195,19 +203,13 @@ def end_runs(session: Session, job_id: UUID, outcomes: Iterable[Outcome]) -> lis
     ]
 
 
-def move_job(session: Session, job_id: UUID, before: Iterable[Status], status: Status, **values: object) -> bool:
-    """Move the job to `status` if it is one of `before`; return whether it was."""
-    statement = update(Job).where(Job.id == job_id, Job.status.in_(before)).values(status=status, **values)
-    return change(session, statement).rowcount > 0
-
-
 def put_back(session: Session, held: Held, reason: str, notes: Iterable[Note] = ()) -> None:
     """Return a held job to the queue: its running runs become queued, or cancelled where that was asked for."""
     lock_held(session, held)
     moved = [*notes, *cancel_asked(session, held.job_id)]
     queued = move_together(session, held.job_id, Status.RUNNING, Status.QUEUED)
     moved += end_job_if_done(session, held.job_id)
-    if move_job(session, held.job_id, [Status.RUNNING], Status.QUEUED, worker=None, lease_until=None):
+    if change(session, _QUEUE_AGAIN, {"of_job": held.job_id}).rowcount:
         moved.append(Note(STATUS_CHANGED, reason, held.job_id, None, Status.QUEUED, Status.RUNNING, queued))
     record(session, held.experiment_id, moved)
 
