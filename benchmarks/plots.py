@@ -136,7 +136,7 @@ def _growth(documents: Documents) -> Figure:
     for axes, (kind, title) in zip(panels, DATABASES.items(), strict=True):
         for request, (colour, marker) in zip(REQUESTS, LINES, strict=True):
             names = [f"{kind}_{level}_{request}" for level in LEVELS]
-            values = [ratios[name]["of_medians"] for name in names]
+            values = [ratios[name]["median"] for name in names]
             axes.semilogx([float(level) for level in LEVELS], values, color=colour, marker=marker, label=request)
         axes.axhline(1.3, color="black", linestyle="--", linewidth=1)
         axes.annotate("1.3, what was promised", (1e5, 1.3), (0, 4), textcoords="offset points", fontsize=9)

@@ -8,7 +8,6 @@ from typing import Any, Final
 
 from benchmarks import plots
 from benchmarks.figures import text_of
-from benchmarks.harness import middle
 
 Json = dict[str, Any]
 
@@ -36,8 +35,8 @@ HEAD: Final = """# Benchmarks
 
 What epochd's figures come from. Each row of the first table is a promise and what was measured for it; below are all
 figures behind them. Values are medians; in brackets is their spread (least to greatest of up to ten values, quartiles
-of more). Ratios are those of the medians, their spread is that of the single rounds. The sides of a comparison were
-measured in turn, in one run, on one machine that did little else; how much stands below.
+of more). The sides of a comparison were measured in turn, in one run, on one machine that did little else; how much
+stands below. A ratio is taken in each round, so that what slows the machine for a while slows both of its sides.
 
 To run them again: `make bench`. It makes an environment of its own (`.venv-bench`), takes about {minutes:.0f} minutes
 on this machine, and writes this page anew; `make bench ARGS=--quick` only shows within minutes that everything runs.
@@ -129,7 +128,7 @@ def _section(document: Json, picture: str | None) -> Iterator[str]:
 
 
 def _figures(figures: Iterable[Json], kind: str) -> Iterator[str]:
-    rows = [(each["what"], text_of(middle(each), each["unit"]), _spread(each), each["n"]) for each in figures]
+    rows = [(each["what"], text_of(each["median"], each["unit"]), _spread(each), each["n"]) for each in figures]
     if not rows:
         return
     table = _table(("ratio" if kind == "ratios" else "series", "median", "spread", "n"), rows)
