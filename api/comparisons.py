@@ -20,7 +20,7 @@ from api.sides import Chosen
 from mlcore.analysis.comparison import Comparison, Pairs, compare, pair, replicates
 from mlcore.analysis.evidence import OUTCOMES
 from mlcore.analysis.statistics import Estimate
-from mlcore.analysis.summary import Result
+from mlcore.analysis.summary import TASK, Result
 from mlcore.analysis.verdict import remarks, verdict
 from mlcore.spec import parse_run_spec
 from store import curves
@@ -30,8 +30,6 @@ from store.status import Status
 LONGEST_LABEL: Final = 60
 IMMATERIAL: Final = sides.REPLICATION - {"folds"} | {"keep_checkpoints", "reuse"}
 """Fields in which sides may differ without training anything else."""
-TASK: Final = frozenset({"coefficients", "noise_std", "true_weight", "true_bias", "n_inputs"})
-"""Fields that decide what there is to be learned."""
 SELECTED_ON_TEST: Final = (
     "The best epochs are chosen by the test_loss where there is no validation set, which flatters what is measured on "
     "the test set. Set n_valid or folds."

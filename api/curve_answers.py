@@ -1,5 +1,6 @@
 """A run's curves in the format asked for, with an ETag; what all formats show is cut and thinned alike."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -25,6 +26,8 @@ class Answer:
     head: dict[str, Any]
     """What stands before the curve in JSON."""
     curve: Curve
+    metrics: Sequence[str]
+    """What the run measures, so that a table has the same columns whatever there is of it."""
     settled: bool = False
 
 
@@ -32,12 +35,14 @@ def answer(request: Request, query: CurveQuery, shown: Answer) -> Response:
     """The curve in the format the client asked for; raises Problem 406."""
     form = choose(request, query.format, FORMATS)
     curve = cut(shown.curve, query, most_points(query, form))
+    if not curve.epochs.size and form not in PICTURES:
+        curve = curves.empty(query.metric or shown.metrics)
     content = curves.encode(curves.to_json(shown.head, curve))
     said = f"{form} {shown.title} {shown.subtitle}".encode()
     return conditional(
         request,
         etag_of(said + content),
-        lambda: content if form == "json" else _write(form, shown, curve),
+        lambda: content if form == "json" else _write(form, shown, curve, query.metric or shown.metrics),
         MEDIA_TYPES[form],
         settled=form not in PICTURES and shown.settled,
     )
@@ -54,9 +59,10 @@ def cut(curve: Curve, query: CurveQuery, most: int | None) -> Curve:
     return picked if most is None else curves.thin(picked, most, curves.best_row(curve))
 
 
-def _write(form: str, shown: Answer, curve: Curve) -> bytes:
+def _write(form: str, shown: Answer, curve: Curve, columns: Sequence[str]) -> bytes:
     if form == "csv":
-        return tables.row(["epoch", *curve.series]) + tables.block([], [curve.epochs, *curve.series.values()])
+        values = [curve.series.get(name) for name in columns]
+        return tables.row(["epoch", *columns]) + tables.block([], [curve.epochs, *values])
     from api import figures
 
     lines = [figures.Line(shown.label, curve)]

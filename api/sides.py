@@ -60,7 +60,7 @@ def choose(session: Session, owner: str | None, side: str, asked: Side) -> Chose
     where = _where(side, asked, axes)
     each = experiment.total_runs // axes.points
     firsts = list(runs.results(session, experiment.id, range(0, experiment.total_runs, each)))
-    fitting = [one for one in firsts if all(one.spec.get(name) == value for name, value in where.items())]
+    fitting = [one for one in firsts if all(_has(one, *asked_for) for asked_for in where.items())]
     if len(fitting) != 1:
         _refuse(side, axes, where, fitting, firsts)
     start = fitting[0].number
@@ -68,7 +68,7 @@ def choose(session: Session, owner: str | None, side: str, asked: Side) -> Chose
 
 
 def _where(side: str, asked: Side, axes: Axes) -> dict[str, Any]:
-    """The values asked for by the fields' own names; raises Problem 422 for what is no field to choose by."""
+    """The values asked for, under the names as asked; raises Problem 422 for what is no field to choose by."""
     known = set(VARIANTS[axes.variant].model_fields) - REPLICATION - {"variant"}
     faults = []
     for name in asked.where:
@@ -82,7 +82,7 @@ def _where(side: str, asked: Side, axes: Axes) -> dict[str, Any]:
         faults.append(Fault(pointer((side, "where", "lambda")), "is weight_decay: name it once"))
     if faults:
         raise invalid_problem(faults)
-    return {canonical(name): _resolved(axes, (side, "where", name), value) for name, value in asked.where.items()}
+    return {name: _resolved(axes, (side, "where", name), value) for name, value in asked.where.items()}
 
 
 def _resolved(axes: Axes, at: tuple[str, ...], value: object) -> object:
@@ -104,12 +104,16 @@ def _refuse(
         varying = [f"{name} ({_values(fitting, name)})" for name in axes.grid if len(_distinct(fitting, name)) > 1]
         detail = f"leaves {len(fitting)} configurations, which differ in {', '.join(varying)}; name one value of each"
         raise invalid_problem([Fault(pointer(at), detail)])
-    absent = [name for name, value in where.items() if all(one.spec.get(name) != value for one in firsts)]
+    absent = [name for name, value in where.items() if not any(_has(one, name, value) for one in firsts)]
     faults = [
-        Fault(pointer((*at, name)), f"has this value in no configuration; there is {_values(firsts, name)}")
+        Fault(pointer((*at, name)), f"has this value in no configuration; there is {_values(firsts, canonical(name))}")
         for name in absent
     ]
     raise invalid_problem(faults or [Fault(pointer(at), "has values that no configuration has together")])
+
+
+def _has(run: RunResult, name: str, value: object) -> bool:
+    return bool(run.spec.get(canonical(name)) == value)
 
 
 def _values(among: Sequence[RunResult], name: str) -> str:

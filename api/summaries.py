@@ -27,6 +27,10 @@ NO_VALIDATION = (
     "Set n_valid, or folds."
 )
 NOT_YET = "No configuration has a valid_loss and no failed or diverged run, up to now."
+INCOMPARABLE = (
+    "The configurations differ in {fields}: their losses are of different kinds or measured on different data, so the "
+    "lowest tells nothing about the models."
+)
 NO_REPLICATES = (
     "There is one replicate, which has no standard error: repeat with seeds, data_seeds or folds for a neighbour."
 )
@@ -77,12 +81,13 @@ def _written(asked: Asked, form: str) -> bytes | Generator[bytes, None, None]:
 def _document(asked: Asked) -> sweeps.Summary:
     first, after = asked.query.offset, asked.query.offset + asked.query.limit
     shown: list[sweeps.Configuration] = []
-    candidates: list[Candidate | None] = []
+    candidates: list[Candidate] = []
     for configuration in asked.read(diagnosed=range(first, after)):
         if first <= configuration.position < after:
             shown.append(_configuration(asked, configuration))
         if asked.axes.validated:
-            candidates.append(summary.candidate(configuration))
+            if (one := summary.candidate(configuration)) is not None:
+                candidates.append(one)
         elif configuration.position >= after:
             break
     choice = summary.choose(candidates)
@@ -94,7 +99,7 @@ def _document(asked: Asked) -> sweeps.Summary:
         configurations=shown,
         winner=choice and _chosen(asked, choice.winner),
         neighbour=choice and choice.neighbour and _chosen(asked, choice.neighbour),
-        remark=_remark(asked, choice),
+        remark=_remark(asked, candidates, choice),
     )
 
 
@@ -134,11 +139,13 @@ def _chosen(asked: Asked, one: Candidate) -> sweeps.Chosen:
     )
 
 
-def _remark(asked: Asked, choice: Choice | None) -> str | None:
+def _remark(asked: Asked, candidates: Sequence[Candidate], choice: Choice | None) -> str | None:
     if not asked.axes.validated:
         return NO_VALIDATION
-    if choice is None:
+    if not candidates:
         return NOT_YET
+    if choice is None:
+        return INCOMPARABLE.format(fields=", ".join(summary.incomparable(candidates)))
     return NO_REPLICATES if choice.neighbour is None else None
 
 

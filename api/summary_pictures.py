@@ -43,13 +43,14 @@ def _points(asked: Asked, fields: Sequence[str], metrics: Sequence[str]) -> tupl
     """What the experiment is called, its configurations, the winner marked, and how many replicates they have."""
     title = asked.experiment.name or asked.experiment.variant + labels.by(asked.axes.grid)
     found: list[Point] = []
-    candidates: list[Candidate | None] = []
+    candidates: list[Candidate] = []
     replicates: set[int] = set()
     for configuration in asked.read():
         if not asked.axes.grid and asked.experiment.name is None:
             title = labels.describe(parse_run_spec(dict(configuration.first.spec)))
         found.append(_point(configuration, fields, metrics))
-        candidates.append(summary.candidate(configuration))
+        if (one := summary.candidate(configuration)) is not None:
+            candidates.append(one)
         replicates.add(configuration.replicates)
     choice = summary.choose(candidates)
     if choice is not None:

@@ -115,8 +115,8 @@ def _check_values(experiment: ExperimentSpec, posted: dict[str, Any], grid: dict
             resolved = getattr(point, field)
             same = seen.setdefault(tuple(resolved) if isinstance(resolved, list) else resolved, number)
             if same != number:
-                detail = f"values {same} and {number} of {field} make the same run; name each value once"
-                raise NotExpandable("/grid", detail)
+                detail = f"makes the same run as value {same}; name each value once"
+                raise NotExpandable(_pointer("grid", _posted_name(experiment, field), number), detail)
 
 
 def _posted(experiment: ExperimentSpec) -> dict[str, Any]:
@@ -136,17 +136,23 @@ def _point(experiment: ExperimentSpec, posted: dict[str, Any], values: dict[str,
         raise _named(error, experiment, values) from error
 
 
+def _posted_name(experiment: ExperimentSpec, field: str) -> str:
+    """Return the name by which the grid has a field."""
+    return "lambda" if field == "weight_decay" and "lambda" in experiment.grid else field
+
+
 def _named(error: ValidationError, experiment: ExperimentSpec, values: dict[str, Any]) -> NotExpandable:
     problem = next(one for one in error.errors() if one["type"] != "default_factory_not_called")
-    posted = {"weight_decay" if name == "lambda" else name: name for name in experiment.grid}
     detail = problem["msg"].removeprefix("Value error, ")
     field = next((str(part) for part in problem["loc"] if part in values), None)
     if field is not None:
-        name = posted[field]
+        name = _posted_name(experiment, field)
         number = next(place for place, value in enumerate(experiment.grid[name]) if value is values[field])
         return NotExpandable(_pointer("grid", name, number), detail)
     place = "/".join(str(part) for part in problem["loc"][1:])
-    point = ", ".join(f"{name} {value!r}" for name, value in values.items() if name in posted)
+    point = ", ".join(
+        f"{name} {value!r}" for name, value in values.items() if _posted_name(experiment, name) in experiment.grid
+    )
     return NotExpandable("/grid", f"the point {point} does not fit the spec: {place} {detail}".replace("  ", " "))
 
 

@@ -59,7 +59,8 @@ def get_run_curves(
         run, name = runs.get_with_name(session, run_id, owner)
         curve = curves.read(session, run_id, query.after_epoch)
     spec = parse_run_spec(run.spec)
-    check_measured(query.metric, measured(spec.variant, validated=spec.sizes.valid > 0))
+    metrics = measured(spec.variant, validated=spec.sizes.valid > 0)
+    check_measured(query.metric, metrics)
     label, facts = labels.describe(spec), labels.facts(spec) + labels.ENDED.get(run.status, "")
     shown = curve_answers.Answer(
         name or label,
@@ -67,6 +68,7 @@ def get_run_curves(
         label,
         {"run_id": run_id, "total_epochs": run.epochs},
         curve,
+        metrics,
         settled=run.status == Status.SUCCEEDED,
     )
     return curve_answers.answer(request, query, shown)

@@ -131,7 +131,10 @@ class Configuration(Answer):
 class Refit(Answer):
     """A request for POST /v1/experiments."""
 
-    spec: dict[str, Any] = Field(description="The configuration's spec; what was held out joins the training examples.")
+    spec: dict[str, Any] = Field(
+        description="The configuration's spec with as many training examples as it had for training and validation: "
+        "held-out images and folds join them, synthetic examples are drawn anew."
+    )
 
 
 class Chosen(Answer):
@@ -141,7 +144,7 @@ class Chosen(Answer):
     label: str
     values: dict[str, Any]
     valid_loss: Estimate
-    refit: Refit = Field(description="Post it to train this configuration on all data.")
+    refit: Refit = Field(description="Post it to train this configuration with nothing held out.")
 
 
 class Summary(Answer):

@@ -10,6 +10,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from mlcore.analysis.replicates import data_seed
+
 Epochs = npt.NDArray[np.int64]
 Values = npt.NDArray[np.float64]
 Series = Mapping[str, Values]
@@ -153,6 +155,7 @@ class Aggregation:
         self._fields = fields
         self._groups: dict[str, Group] = {}
         self._replicate: Mapping[str, Any] = {}
+        self._repeatable: set[str] = set()
         self._folds: list[tuple[Epochs, Series]] = []
 
     def add(self, spec: Mapping[str, Any], epochs: Epochs, series: Series) -> None:
@@ -174,9 +177,21 @@ class Aggregation:
             values = {name: self._replicate.get(name) for name in self._fields}
             group = self._groups.get(repr(values)) or self._groups.setdefault(repr(values), Group(values))
             before = group.size
-            group.add(*mean_over_folds(self._folds), runs=len(self._folds))
+            if self._is_repeated():
+                group.runs += len(self._folds)
+            else:
+                group.add(*mean_over_folds(self._folds), runs=len(self._folds))
             self.size += group.size - before
             self._folds = []
+
+    def _is_repeated(self) -> bool:
+        """Whether the replicate at hand is an earlier training again, under a data seed that changes nothing."""
+        if "data_seed" in self._fields or data_seed(self._replicate) is not None:
+            return False
+        training = repr({**self._replicate, "data_seed": None, "fold": None})
+        is_repeated = training in self._repeatable
+        self._repeatable.add(training)
+        return is_repeated
 
     def groups(self) -> list[Group]:
         """Return the groups of all runs so far."""

@@ -13,10 +13,9 @@ from typing import Any, Final
 from mlcore.analysis.evidence import Outcome
 from mlcore.analysis.permutation import SignFlips, sign_flips
 from mlcore.analysis.power import pairs_needed
+from mlcore.analysis.replicates import data_seed
 from mlcore.analysis.statistics import Estimate, estimate
 from mlcore.analysis.summary import Result
-from mlcore.spec import parse_run_spec
-from mlcore.stack import source_of
 
 LARGEST: Final = 1e150
 """Values beyond it have infinite squares."""
@@ -50,13 +49,13 @@ def replicates(results: Iterable[Result], metric: str) -> list[Replicate]:
 
 
 def _replicate(folds: Sequence[Result], metric: str) -> Replicate:
-    spec = parse_run_spec(dict(folds[0].spec))
-    data = None if source_of(spec) is None and spec.folds is None else spec.data_seed
+    spec = folds[0].spec
+    seeds = spec["seed"], spec["data_seed"], data_seed(spec)
     unusable = [fold for fold in folds if fold.outcome != "succeeded"]
     if unusable:
-        return Replicate(spec.seed, spec.data_seed, data, unusable[0].outcome, math.nan)
+        return Replicate(*seeds, unusable[0].outcome, math.nan)
     value = sum(fold.metrics.get(metric, math.nan) / len(folds) for fold in folds)
-    return Replicate(spec.seed, spec.data_seed, data, "succeeded", value)
+    return Replicate(*seeds, "succeeded", value)
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,15 @@ from uuid import UUID
 
 from mlcore.analysis import evidence
 from mlcore.analysis.evidence import Evidence, Outcome
+from mlcore.analysis.replicates import data_seed
 from mlcore.analysis.statistics import Estimate, estimate
 from mlcore.initialization import CLASSES, PIXELS
 from mlcore.spec import RunSpec, parse_run_spec
 
 CHOSEN_BY: Final = "valid_loss"
+TASK: Final = ("coefficients", "noise_std", "true_weight", "true_bias", "n_inputs")
+"""Fields that decide what there is to be learned."""
+MEASURED_BY: Final = ("loss", *TASK)
 MOST_TRAIN: Final = 100_000  # examples of synthetic data that a spec may ask for
 
 
@@ -53,7 +57,7 @@ class Configuration:
     outcomes: Mapping[Outcome, int]
     """How many of its runs stand how."""
     replicates: int
-    """How many have succeeded."""
+    """How many different ones have succeeded."""
     samples: Mapping[str, Sequence[float]] = field(default_factory=dict)
     fold_variances: Mapping[str, Sequence[float]] = field(default_factory=dict)
     """Per metric and replicate the variance over its folds; nothing without folds."""
@@ -89,23 +93,27 @@ def _configuration(position: int, values: dict[str, Any], members: Iterable[Resu
     samples: dict[str, list[float]] = {}
     variances: dict[str, list[float]] = {}
     examined: list[Evidence] = []
-    replicates, first = 0, None
+    counted: set[tuple[int, int | None]] = set()
+    first = None
     for _, folds_ in groupby(members, lambda result: (result.spec["seed"], result.spec["data_seed"])):
         folds = list(folds_)
         first = first or folds[0]
         outcomes.update(fold.outcome for fold in folds)
+        replicate = folds[0].spec["seed"], data_seed(folds[0].spec)
+        if replicate in counted:  # the same training again
+            continue
         known = [fold.evidence for fold in folds if fold.evidence is not None]
         if len(known) == len(folds):
             examined.append(evidence.mean(known, folds=True))
         if all(fold.outcome == "succeeded" for fold in folds):
-            replicates += 1
+            counted.add(replicate)
             for name in folds[0].metrics:
                 by_fold = [fold.metrics.get(name, math.nan) for fold in folds]
                 samples.setdefault(name, []).append(sum(value / len(folds) for value in by_fold))
                 if len(folds) > 1:
                     variances.setdefault(name, []).append((estimate(by_fold).std or 0.0) ** 2)
     assert first is not None  # noqa: S101  groupby yields no empty groups
-    return Configuration(position, values, first, outcomes, replicates, samples, variances, examined)
+    return Configuration(position, values, first, outcomes, len(counted), samples, variances, examined)
 
 
 @dataclass(frozen=True)
@@ -122,6 +130,8 @@ class Candidate:
     error: float | None
     """The standard error of that."""
     complexity: tuple[float, ...]
+    measured_by: Mapping[str, Any]
+    """What its loss is measured by: the fields that decide its kind and what there is to be learned."""
 
 
 @dataclass(frozen=True)
@@ -150,19 +160,25 @@ def candidate(configuration: Configuration) -> Candidate | None:
     first = configuration.first
     error = configuration.error_of_choice()
     place, values = configuration.position, configuration.values
-    return Candidate(place, values, first.run, said.mean, said, error, complexity(first.spec))
+    measured_by = {name: first.spec[name] for name in MEASURED_BY if name in first.spec}
+    return Candidate(place, values, first.run, said.mean, said, error, complexity(first.spec), measured_by)
 
 
-def choose(candidates: Iterable[Candidate | None]) -> Choice | None:
-    """Choose among the configurations that are candidates; None where there is none. Of equal ones the first wins."""
-    listed = [one for one in candidates if one is not None]
-    if not listed:
+def incomparable(candidates: Iterable[Candidate]) -> list[str]:
+    """Return the fields that make the candidates' losses ones of different kinds, or of different tasks."""
+    listed = [one.measured_by for one in candidates]
+    return [name for name in MEASURED_BY if any(one.get(name) != listed[0].get(name) for one in listed)]
+
+
+def choose(candidates: Sequence[Candidate]) -> Choice | None:
+    """Choose among candidates, of equal ones the first; None where there is none or their losses are incomparable."""
+    if not candidates or incomparable(candidates):
         return None
-    winner = min(listed, key=lambda one: one.mean)
+    winner = min(candidates, key=lambda one: one.mean)
     error = winner.error
     if error is None:
         return Choice(winner, None)
-    as_good = [one for one in listed if one.mean <= winner.mean + error]
+    as_good = [one for one in candidates if one.mean <= winner.mean + error]
     return Choice(winner, min(as_good, key=lambda one: (*one.complexity, one.mean)))
 
 
@@ -178,7 +194,10 @@ def complexity(spec: Mapping[str, Any]) -> tuple[float, ...]:
 
 
 def refit(spec: Mapping[str, Any]) -> RunSpec:
-    """Return the spec that trains a configuration on all data: what was held out joins the training examples."""
+    """Return the spec that trains a configuration on as many examples as it was trained and validated on.
+
+    Held-out images and folds join the training examples; synthetic examples are drawn anew, by the same data seed.
+    """
     whole = {name: value for name, value in spec.items() if name not in ("fold", "folds")}
     most = spec["n_train"] + spec["n_valid"]  # of images there are always as many
     n_train = most if spec["variant"] == "mlp" else min(most, MOST_TRAIN)

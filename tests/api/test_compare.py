@@ -239,6 +239,7 @@ def test_objects_and_lists_choose_as_summaries_show_them(service: Service) -> No
         ({"degree": 3}, "/a/where/degree", "is no field of linear"),
         ({"data_seed": 3}, "/a/where/data_seed", "cannot choose a configuration"),
         ({"lambda": 0, "weight_decay": 0}, "/a/where/lambda", "name it once"),
+        ({"lambda": 5}, "/a/where/lambda", "in no configuration; there is 0.0, 3.0"),
         ({"a/b": 0}, "/a/where/a~1b", "is no field"),
         ({"epochs": 4}, "/a/where/epochs", "there is 3"),
     ],

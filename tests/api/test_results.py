@@ -46,6 +46,15 @@ def test_a_run_without_epochs_has_an_empty_curve(service: Service) -> None:
     assert service.client.get(run["links"]["curves"], params={"format": "png"}).content.startswith(PNG)
 
 
+def test_a_table_has_the_same_columns_whatever_there_is_of_it(service: Service) -> None:
+    address = f"{training(service)}/curves"
+    assert service.get(address, after_epoch=6, metric="test_loss")["series"] == {"test_loss": []}
+    assert service.client.get(f"{address}?after_epoch=6&metric=test_loss&format=csv").text == "epoch,test_loss\r\n"
+    head, *rows = service.client.get(address, params={"format": "csv"}).text.splitlines()
+    assert service.client.get(address, params={"format": "csv", "after_epoch": 6}).text.splitlines() == [head]
+    assert len(rows) == 6
+
+
 def test_curves_can_be_asked_for_what_is_new_and_for_some_metrics(service: Service) -> None:
     run = training(service)
     assert service.get(f"{run}/curves", after_epoch=4)["epochs"] == [5, 6]

@@ -158,6 +158,17 @@ def test_the_neighbour_is_the_simplest_within_one_standard_error(service: Servic
     assert (found["winner"]["values"], found["neighbour"]["values"]) == ({"degree": 9}, {"degree": 3})
 
 
+def test_losses_of_different_kinds_have_no_winner(service: Service) -> None:
+    spec = {"variant": "linear", "n_valid": 10, "epochs": 2}
+    experiment = service.submit(spec, grid={"implementation": ["scratch", "concise"]}, seeds=2)
+    service.train(lambda _: {"valid_loss": [1.0], "test_loss": [1.0]})
+    found = summary_of(service, experiment)
+    assert (found["winner"], found["neighbour"]) == (None, None)
+    assert found["remark"].startswith("The configurations differ in loss:")
+    picture = service.client.get(f"/v1/experiments/{experiment['id']}/summary", params={"format": "svg"})
+    assert picture.status_code == 200
+
+
 def test_without_a_validation_set_nothing_is_chosen(service: Service) -> None:
     found = summary_of(service, sweep(service, spec={"variant": "polynomial", "epochs": 2}))
     assert (found["winner"], found["neighbour"]) == (None, None)

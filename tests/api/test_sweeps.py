@@ -124,7 +124,7 @@ def test_no_more_hints_than_workers_are_published(tmp_path: Path) -> None:
         ({"grid": {"weight_decay": [0, -1]}}, "/grid/weight_decay/1", "must be at least 0"),
         ({"grid": {"lambda": [0, "3"]}}, "/grid/lambda/1", "must be a number"),
         ({"grid": {"lambda": [0], "weight_decay": [1]}}, "/grid/weight_decay", "once"),
-        ({"grid": {"weight_decay": [0, 0.0]}}, "/grid", "same run"),
+        ({"grid": {"weight_decay": [0, 0.0]}}, "/grid/weight_decay/1", "same run"),
         ({"grid": {"weight_decay": 3}}, "/grid/weight_decay", "must be a list"),
         ({"grid": {"learning_rate": [n / 1e4 for n in range(1, 1001)]}, "seeds": 1000}, "", "100000"),
         ({"grid": {"epochs": list(range(1, 1001)), "batch_size": list(range(1, 1001))}}, "", "1000000 runs"),

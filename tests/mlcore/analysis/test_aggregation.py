@@ -117,6 +117,16 @@ def test_groups_come_in_the_order_of_their_first_run_and_by_value() -> None:
     assert [group.values["hidden"] for group in layers] == [[8], [8, 8], []]
 
 
+def test_data_seeds_of_all_images_are_the_same_replicate() -> None:
+    whole = spec(variant="mlp", n_train=60_000, n_test=10_000)
+    runs = [({**whole, "data_seed": data, "seed": seed}, [1], [float(seed)]) for data in range(3) for seed in range(2)]
+    (group,) = aggregated(runs)
+    assert (group.runs, group.replicates, group.statistic("std")["test_loss"].tolist()) == (6, 2, [np.sqrt(0.5)])
+    assert [one.replicates for one in aggregated(runs, "data_seed")] == [2, 2, 2]
+    (part,) = aggregated([({**of_run, "n_train": 100}, epochs, losses) for of_run, epochs, losses in runs])
+    assert part.replicates == 6
+
+
 def test_metrics_that_only_some_runs_have_are_kept() -> None:
     aggregation = Aggregation([])
     aggregation.add(spec(seed=0), np.array([1, 2]), {"test_loss": np.array([1.0, 2.0])})

@@ -11,12 +11,14 @@ from hypothesis import strategies as st
 
 from mlcore.analysis.evidence import Outcome
 from mlcore.analysis.summary import (
+    Candidate,
     Choice,
     Result,
     candidate,
     choose,
     complexity,
     configurations,
+    incomparable,
     refit,
 )
 from mlcore.expansion import expand
@@ -37,7 +39,11 @@ def _ended(loss: float | Outcome) -> tuple[Outcome, dict[str, float]]:
 
 
 def chosen(runs: list[Result], *varied: str) -> Choice | None:
-    return choose(map(candidate, configurations(runs, varied)))
+    return choose(candidates(runs, *varied))
+
+
+def candidates(runs: list[Result], *varied: str) -> list[Candidate]:
+    return [one for one in map(candidate, configurations(runs, varied)) if one is not None]
 
 
 def test_a_configuration_per_grid_point_with_estimates_over_its_replicates() -> None:
@@ -92,6 +98,30 @@ def test_a_single_replicate_has_no_neighbour() -> None:
     assert (choice.winner.values, choice.neighbour) == ({"degree": 3}, None)
 
 
+@pytest.mark.parametrize(
+    ("grid", "fields"),
+    [
+        ({"loss": ["mse", "half_squared_error"]}, ["loss"]),
+        ({"noise_std": [0.1, 2], "degree": [3, 1]}, ["noise_std"]),
+        ({"coefficients": [[1], [1, 2]]}, ["coefficients"]),
+    ],
+)
+def test_losses_of_different_kinds_or_tasks_have_no_winner(grid: dict[str, list[Any]], fields: list[str]) -> None:
+    runs = results([1.0, 2.0, 3.0, 4.0][: 2 * len(grid)], grid=grid)
+    assert incomparable(candidates(runs, *grid)) == fields
+    assert chosen(runs, *grid) is None
+
+
+def test_data_seeds_of_all_images_are_the_same_replicate() -> None:
+    whole: dict[str, Any] = {"spec": {"variant": "mlp"}, "seeds": 2, "data_seeds": 3}
+    (found,) = configurations(results([1.0, 2.0] * 3, **whole), [])
+    assert (found.replicates, found.samples["valid_loss"], found.outcomes["succeeded"]) == (2, [1.0, 2.0], 6)
+    (folded,) = configurations(results([1.0] * 12, **whole, folds=2), [])
+    assert folded.replicates == 6
+    (late,) = configurations(results(["cancelled", 2.0, 1.0, 2.0, 1.0, 2.0], **whole), [])
+    assert (late.replicates, late.samples["valid_loss"]) == (2, [2.0, 1.0])
+
+
 @pytest.mark.parametrize("lost", ["failed", "diverged"])
 def test_what_failed_in_part_is_no_candidate(lost: Outcome) -> None:
     choice = chosen(results([0.1, lost, 2.0, 2.0], grid={"degree": [3, 5]}, seeds=2), "degree")
@@ -109,7 +139,7 @@ def test_without_validation_losses_nothing_is_chosen() -> None:
 @given(losses=st.lists(st.floats(0, 10), min_size=9, max_size=9))
 def test_the_choice_is_what_its_definition_says(losses: list[float]) -> None:
     runs = results(losses, grid={"degree": [9, 3, 5]}, seeds=3)
-    listed = [one for one in map(candidate, configurations(runs, ["degree"])) if one is not None]
+    listed = candidates(runs, "degree")
     choice = choose(listed)
     assert choice is not None
     winner, neighbour = choice.winner, choice.neighbour
