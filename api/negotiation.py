@@ -94,6 +94,13 @@ def conditional(
     return Stream(content, media_type, headers)
 
 
+def require_match(request: Request, current: Callable[[], str]) -> None:
+    """Raise Problem 412 when If-Match was sent and what there is has none of its strong tags (RFC 9110, 13.1.1)."""
+    wanted = [tag.strip() for tag in request.headers.get("if-match", "*").split(",")]
+    if "*" not in wanted and current() not in wanted:
+        raise Problem(kinds.changed_meanwhile, kinds.changed_meanwhile.detail)
+
+
 def _has(if_none_match: str, etag: str) -> bool:
     known = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]
     return etag.removeprefix("W/") in known or "*" in known

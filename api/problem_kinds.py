@@ -111,6 +111,14 @@ not_for_variant = Kind(
     "with true values beside them; those of an `mlp` are thousands without, and its checkpoints hold them. `/fit` is a "
     "curve over one x: `polynomial` only. Tiles, errors and a confusion matrix are of images: `mlp` only.",
 )
+changed_meanwhile = Kind(
+    "changed-meanwhile",
+    412,
+    "Changed in the meantime",
+    "`If-Match` named an ETag that this is not at any more, so nothing was changed or deleted. Read it again, see "
+    "whether that is still what you want, and send the new ETag.",
+    "It is not as the ETag in If-Match says.",
+)
 too_large = Kind(
     "too-large",
     413,
@@ -201,6 +209,7 @@ ALL = (
     nothing_to_retry,
     still_running,
     not_for_variant,
+    changed_meanwhile,
     too_large,
     unsupported_media_type,
     invalid,

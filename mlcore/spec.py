@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from mlcore.json_schema import with_lambda
+from mlcore.json_schema import with_lambda, with_least, with_scheme
 
 Activation = Literal["relu", "sigmoid", "tanh", "identity"]
 Loss = Literal["cross_entropy", "mse", "half_squared_error"]
@@ -54,14 +54,14 @@ class Strict(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class NormalInit(Strict):
+class NormalInit(Strict, json_schema_extra=with_scheme):
     """Weights from N(0, std²), biases 0."""
 
     scheme: Literal["normal"] = "normal"
     std: float = Field(0.01, ge=0, le=100, description="Standard deviation of the initial weights.")
 
 
-class LinearDefaultInit(Strict):
+class LinearDefaultInit(Strict, json_schema_extra=with_scheme):
     """Weights and biases uniform in ±1/√fan_in, as `torch.nn.Linear` starts."""
 
     scheme: Literal["linear_default"] = "linear_default"
@@ -283,7 +283,7 @@ def parse_run_spec(value: dict[str, Any]) -> MlpSpec | PolynomialSpec | LinearSp
     return _run_spec.validate_python(value)
 
 
-class ExperimentSpec(Strict):
+class ExperimentSpec(Strict, json_schema_extra=with_least):
     """What is to be trained: one run spec, and the axes along which it is repeated (`mlcore.expansion`)."""
 
     spec: RunSpec = Field(description="The run to train; `variant` decides which fields there are.")

@@ -10,7 +10,7 @@ from api import examples, pages
 from api import problem_kinds as kinds
 from api.dependencies import DatabaseOf, Owner, Posted, PublisherOf, SettingsOf, WritersOf
 from api.experiments import answered, shown
-from api.negotiation import conditional, etag_of
+from api.negotiation import conditional, etag_of, require_match
 from api.responses import NOT_MODIFIED, Responses, problems
 from api.schemas import common, experiments, runs
 from api.strict_json import StrictRoute
@@ -121,22 +121,25 @@ def list_experiment_runs(
 
 
 @router.patch(
-    "/{experiment_id:uuid}", response_model=experiments.Experiment, responses=problems(400, 404, 413, 415, 422)
+    "/{experiment_id:uuid}", response_model=experiments.Experiment, responses=problems(400, 404, 412, 413, 415, 422)
 )
 async def update_experiment(
     experiment_id: UUID,
     changes: experiments.ExperimentChanges,
+    request: Request,
     writers: WritersOf,
     settings: SettingsOf,
     owner: Owner,
 ) -> Response:
     """Change an experiment's name, tags or note, those that are given (a merge patch, RFC 7396).
 
-    Tags that are not named stay; `null` takes a tag, the name or the note away.
+    Tags that are not named stay; `null` takes a tag, the name or the note away. With `If-Match`, only if it is still as
+    its ETag says.
     """
 
     def update(session: Session) -> bytes:
         found, _ = stored.lock(session, experiment_id, owner)
+        require_match(request, lambda: etag_of(common.dump(shown(session, found, settings))))
         found = stored.annotate(session, experiment_id, **changes.applied_to(found.tags))
         return common.dump(shown(session, found, settings))
 
@@ -144,13 +147,22 @@ async def update_experiment(
     return Response(answer, headers={"ETag": etag_of(answer)}, media_type="application/json")
 
 
-@router.delete("/{experiment_id:uuid}", status_code=204, responses=problems(404, kinds.still_running))
-async def delete_experiment(experiment_id: UUID, writers: WritersOf, owner: Owner) -> Response:
+@router.delete("/{experiment_id:uuid}", status_code=204, responses=problems(404, kinds.still_running, 412))
+async def delete_experiment(
+    experiment_id: UUID, request: Request, writers: WritersOf, settings: SettingsOf, owner: Owner
+) -> Response:
     """Delete an experiment with its runs, curves and checkpoints; what waits in the queue is cancelled first.
 
     It is gone at once; its space is freed within seconds. While one of its runs is training the answer is 409.
+    With `If-Match`, only if it is still as its ETag says.
     """
-    await writers.write(lambda session: deleting.delete_experiment(session, experiment_id, owner))
+
+    def delete(session: Session) -> None:
+        found, _ = stored.lock(session, experiment_id, owner)
+        require_match(request, lambda: etag_of(common.dump(shown(session, found, settings))))
+        deleting.delete_experiment(session, experiment_id, owner)
+
+    await writers.write(delete)
     return Response(status_code=204)
 
 

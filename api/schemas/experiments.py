@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from uuid import UUID
 
 from pydantic import AfterValidator, Field, StringConstraints
+from pydantic.config import JsonDict
 
 from api.schemas.common import Answer, Progress, Time, eta_seconds, when
 from mlcore.errors import PointedError
@@ -28,6 +29,8 @@ Name = Annotated[
 TagName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 TagValue = Annotated[str, StringConstraints(max_length=256)]
 MOST_TAGS: Final = 50
+NO_OTHERS: Final[JsonDict] = {"additionalProperties": False}
+"""Keys that do not match the pattern are refused."""
 Device = Literal["auto", "cpu", "gpu"]
 
 
@@ -39,6 +42,7 @@ class ExperimentRequest(ExperimentSpec):
         {},
         max_length=MOST_TAGS,
         description='Labels to filter by: {"chapter": "4.4"} is found by ?tag=chapter:4.4.',
+        json_schema_extra=NO_OTHERS,
     )
     note: str | None = Field(None, max_length=10_000, description="Anything worth remembering.")
     priority: int = Field(
@@ -57,7 +61,10 @@ class ExperimentChanges(Strict):
 
     name: Name | None = Field(None, description="A new name; null takes it away.")
     tags: dict[TagName, TagValue | None] = Field(
-        {}, max_length=MOST_TAGS, description="Tags to set; null takes one away, and others stay."
+        {},
+        max_length=MOST_TAGS,
+        description="Tags to set; null takes one away, and others stay.",
+        json_schema_extra=NO_OTHERS,
     )
     note: str | None = Field(None, max_length=10_000, description="A new note; null takes it away.")
 

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from api.schemas.common import Answer
 from api.schemas.experiments import Device, Name, TagName, TagValue
+from mlcore.json_schema import with_least
 from mlcore.spec import Repeats, Strict
 
 
@@ -37,7 +38,7 @@ class Preset(PresetSummary):
     request: dict[str, Any] = Field(description="Posting it to /v1/experiments does the same.")
 
 
-class PresetRun(Strict):
+class PresetRun(Strict, json_schema_extra=with_least):
     """What may differ from the preset when it is run."""
 
     name: Name | None = Field(None, description="Default: the preset's title.")

@@ -106,3 +106,20 @@ def test_ephemeral_experiments_are_found_but_not_listed(service: Service) -> Non
     experiment = service.submit(ephemeral=True)
     assert service.get("/v1/experiments")["items"] == service.get("/v1/runs")["items"] == []
     assert service.get(experiment["links"]["self"])["ephemeral"]
+
+
+def test_what_changed_in_the_meantime_is_neither_changed_nor_deleted(service: Service) -> None:
+    experiment = service.submit(name="first")
+    address = experiment["links"]["self"]
+    known = service.client.get(address).headers["etag"]
+    now = patch(service, experiment, name="second").headers["etag"]
+    for stale in (known, f"W/{now}", '"nope", "neither"'):
+        headers = {"If-Match": stale}
+        problem(service.client.patch(address, json={"name": "third"}, headers=headers), 412, "changed-meanwhile")
+        problem(service.client.delete(address, headers=headers), 412, "changed-meanwhile")
+    assert service.get(address)["name"] == "second"
+    changed = service.client.patch(address, json={"name": "third"}, headers={"If-Match": f'"other", {now}'})
+    assert changed.json()["name"] == "third"
+    assert service.client.delete(address, headers={"If-Match": changed.headers["etag"]}).status_code == 204
+    other = service.submit()
+    assert service.client.delete(other["links"]["self"], headers={"If-Match": "*"}).status_code == 204
