@@ -7,7 +7,7 @@ whoever purges next goes on with it.
 from collections.abc import Iterator
 from uuid import UUID
 
-from sqlalchemy import Delete, delete, select, tuple_, update
+from sqlalchemy import ColumnElement, Delete, delete, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from store import experiments
@@ -33,15 +33,20 @@ def delete_experiment(session: Session, experiment_id: UUID, owner: str | None =
         raise StillRunning(f"Experiment {experiment_id} is running: cancel it first, or wait until it has ended.")
     if experiment.status not in FINAL:
         experiments.cancel(session, experiment_id)
-    change(session, delete(IdempotencyKey).where(IdempotencyKey.experiment_id == experiment_id))
-    change(session, update(Experiment).where(Experiment.id == experiment_id).values(deleted_at=database_now()))
+    _let_go(session, Experiment.id == experiment_id)
 
 
 def delete_ephemeral(session: Session, after_seconds: float) -> None:
     """Delete the ephemeral experiments that ended so many seconds ago."""
     is_due = Experiment.finished_at < database_now() - after_seconds
-    statement = update(Experiment).where(Experiment.ephemeral, is_due, Experiment.deleted_at.is_(None))
-    change(session, statement.values(deleted_at=database_now()))
+    _let_go(session, Experiment.ephemeral & is_due & Experiment.deleted_at.is_(None))
+
+
+def _let_go(session: Session, chosen: ColumnElement[bool]) -> None:
+    """Let nobody find these experiments any more, and free their idempotency keys."""
+    theirs = IdempotencyKey.experiment_id.in_(select(Experiment.id).where(chosen))
+    change(session, delete(IdempotencyKey).where(theirs))
+    change(session, update(Experiment).where(chosen).values(deleted_at=database_now()))
 
 
 def purge(session: Session) -> bool:
@@ -50,9 +55,9 @@ def purge(session: Session) -> bool:
     experiment_id = session.scalars(query.with_for_update(skip_locked=True)).one_or_none()
     if experiment_id is None:
         return False
-    any(
-        change(session, statement).rowcount for statement in _in_order(experiment_id)
-    )  # up to the first that finds rows
+    for statement in _in_order(experiment_id):
+        if change(session, statement).rowcount:
+            break
     return True
 
 

@@ -33,7 +33,7 @@ from store.history import STATUS_CHANGED, Note, record
 from store.identifiers import new_id
 from store.statements import change, rows
 from store.status import Status
-from store.tables import Checkpoint, CheckpointChunk, CurveSegment, Run
+from store.tables import Checkpoint, CheckpointChunk, CurveSegment, Experiment, Run
 from store.transitions import Held, end_job_if_done, lock_held
 
 
@@ -61,9 +61,11 @@ _HAS_TRAINED = select(
 )
 
 _KEYS = given_table({"run": Uuid(), "key": String()})
-_other, _source = aliased(Run), aliased(Run)
+_other, _source, _of_source = aliased(Run), aliased(Run), aliased(Experiment)
 _NEWEST = (
     select(_other.id)
+    .join(Experiment, Experiment.id == _other.experiment_id)
+    .where(Experiment.deleted_at.is_(None))  # of what is deleted, the checkpoints may have gone
     .where(_other.owner == Run.owner, _other.result_key == _KEYS.c.key, _other.status == Status.SUCCEEDED)
     .order_by(_other.id.desc())
     .limit(1)
@@ -81,9 +83,10 @@ _EARLIER = (
     )
     .join(_KEYS, _KEYS.c.run == Run.id)
     .join(_source, _source.id == _NEWEST)
-    .where(Run.job_id == _OF_JOB, Run.status == Status.RUNNING)
+    .join(_of_source, _of_source.id == _source.experiment_id)
+    .where(Run.job_id == _OF_JOB, Run.status == Status.RUNNING, _of_source.deleted_at.is_(None))
     .order_by(Run.stack_index)
-    .with_for_update(read=True, key_share=True, of=_source)  # so that nobody deletes what is being copied
+    .with_for_update(read=True, key_share=True, of=(_source, _of_source))  # nobody purges what is being copied
 )
 
 _COPIES = given_table({"run": Uuid(), "source": Uuid(), "original": Uuid(), "key": String()})

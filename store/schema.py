@@ -3,6 +3,7 @@
 `python -m store.schema` migrates the database that the settings name.
 """
 
+import argparse
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,6 +16,10 @@ from sqlalchemy import Connection, Engine, text
 
 from store.errors import SchemaOutdated, StoreError
 from store.settings import StoreSettings
+
+DESCRIPTION = (
+    "Give the database of the settings (EPOCHD_DATABASE_URL, or epochd.db in EPOCHD_DATA) the tables of this version."
+)
 
 # Any number that nothing else in the database locks by: "epochd" in ASCII.
 _ADVISORY_LOCK = 0x65706F636864
@@ -63,6 +68,7 @@ def main() -> int:
     """Migrate the settings' database once it answers; 0 when it has the tables of this version, 1 otherwise."""
     from store.startup import migrate  # which stands on this module
 
+    argparse.ArgumentParser(prog="python -m store.schema", description=DESCRIPTION).parse_args()
     try:
         migrate(StoreSettings())
     except StoreError as problem:

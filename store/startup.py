@@ -56,26 +56,32 @@ def _made(settings: StoreSettings) -> StoreSettings:
 def _answering(settings: StoreSettings) -> Iterator[Engine]:
     engine = make_engine(settings.url)
     try:
-        _wait_for(engine, settings.start_seconds)
+        _wait_for(engine, settings)
         yield engine
     finally:
         engine.dispose()  # no connection may be there when a worker forks
 
 
-def _wait_for(engine: Engine, seconds: float) -> None:
+def _wait_for(engine: Engine, settings: StoreSettings) -> None:
     """Servers that are started together answer in any order; a file is there or not."""
     start, said_at = time.monotonic(), -math.inf
     name = engine.url.render_as_string(hide_password=True)
     while (problem := _problem(engine)) is not None:
         now = time.monotonic()
-        if engine.dialect.name == "sqlite" or now - start >= seconds:
-            raise DatabaseUnreachable(
-                f"The database {name} does not answer: {problem}. Start it, or name another with EPOCHD_DATABASE_URL."
-            )
+        if engine.dialect.name == "sqlite" or now - start >= settings.start_seconds:
+            raise DatabaseUnreachable(f"The database {name} does not answer: {problem}. {_way_out(engine, settings)}")
         if now - said_at >= REMINDER_SECONDS:
             logger.warning("waiting for the database %s: %s", name, problem)
             said_at = now
         time.sleep(PAUSE_SECONDS)
+
+
+def _way_out(engine: Engine, settings: StoreSettings) -> str:
+    if settings.database_url is None:
+        return "Make it with `python -m store.schema`, or name another folder with EPOCHD_DATA."
+    if engine.dialect.name == "sqlite":
+        return "Make its folder, or name another with EPOCHD_DATABASE_URL."
+    return "Start it, or name another with EPOCHD_DATABASE_URL."
 
 
 def _problem(engine: Engine) -> str | None:

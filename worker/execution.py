@@ -20,7 +20,7 @@ from store import checkpoints, jobs
 from store.engine import Database
 from store.errors import LeaseLost
 from store.jobs import Claim, ClaimedRun
-from store.status import Status
+from store.status import FINAL, Status
 from worker.bell import ring
 from worker.cards import Card
 from worker.logs import log_context
@@ -66,7 +66,7 @@ class Trainer:
         """Claim and train until nothing is left or the slot is told to leave."""
         try:
             while not self._leaving.is_set() and (claim := self._claim()) is not None:
-                if claim.runs:
+                if any(run.status not in FINAL for run in claim.runs):
                     Execution(self._database, claim, self._settings, self._leaving).run()
         except SQLAlchemyError:
             logger.exception("the database did not answer; whatever was held is given back when its lease runs out")
@@ -161,6 +161,7 @@ class Execution:
 
     def _training(self) -> Training:
         self._specs = [parse_run_spec(run.spec) for run in self._claim.runs]
+        self._recorder.take_up()
         keeps = [spec.keep_checkpoints for spec in self._specs]
         self._keep_every = {run: keep.every for run, keep in enumerate(keeps) if isinstance(keep, KeepEvery)}
         training = self._built(self._resume_state())

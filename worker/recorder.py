@@ -82,13 +82,17 @@ class Recorder:
         self._summaries = Summaries(len(self.claim.runs))
         just_stored = time.monotonic() - self.settings.flush_seconds  # few runs store their first epoch at once
         self._schedule(just_stored, len(self.claim.runs) * USUAL_COST)
-        if self._stored_epochs.any():
-            self._summarize_stored()
 
-    def _summarize_stored(self) -> None:
-        with self.database.read() as session:
-            for run in self.live.values():
-                self._summaries.add_stored(run.index, curves.read(session, run.run_id))
+    def take_up(self) -> None:
+        """Take in what earlier claims stored; of many runs that takes long, so the lease is renewed meanwhile."""
+        resumed = [run for run in self.live.values() if run.stored_epoch]
+        for start in range(0, len(resumed), curves.CURVES_AT_ONCE):
+            by_id = {run.run_id: run.index for run in resumed[start : start + curves.CURVES_AT_ONCE]}
+            with self.database.read() as session:
+                found = curves.tails(session, dict.fromkeys(by_id, 0))
+            for run_id, curve in found.items():
+                self._summaries.add_stored(by_id[run_id], curve)
+            self.look()
 
     def add(self, report: EpochReport) -> list[ClaimedRun]:
         """Keep a report and store what there is when it is time; returns the live runs whose cancel was asked for."""

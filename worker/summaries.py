@@ -26,13 +26,13 @@ class Metric:
         """Return a metric that was not measured yet."""
         return cls(np.full(runs, np.nan), np.full(runs, np.nan), np.zeros(runs, np.int64), np.full(runs, np.nan))
 
-    def add(self, epochs: NDArray[np.int64], values: Values) -> None:
-        """Take in the values of later epochs [E], or of the same ones again: [R, E], NaN where there is none."""
+    def add(self, runs: NDArray[np.int64], epochs: NDArray[np.int64], values: Values) -> None:
+        """Take in the values of later epochs [E] of these runs [r], or of the same again: [r, E], NaN where none is."""
         measured = ~np.isnan(values)
-        rows = np.flatnonzero(measured.any(1))
-        if not rows.size:
+        some = np.flatnonzero(measured.any(1))
+        if not some.size:
             return
-        values, measured = values[rows], measured[rows]
+        rows, values, measured = runs[some], values[some], measured[some]
         every = np.arange(len(rows))
         last = len(epochs) - 1 - measured[:, ::-1].argmax(1)
         lowest = np.where(measured, values, np.inf).argmin(1)
@@ -54,14 +54,12 @@ class Summaries:
     def add(self, epochs: NDArray[np.int64], metrics: Mapping[str, Values]) -> None:
         """Take in evaluated epochs [E], later ones or the same again; a metric is [R, E], NaN where it has no value."""
         for name, values in metrics.items():
-            self._metric(name).add(epochs, values)
+            self._metric(name).add(np.arange(self._runs), epochs, values)
 
     def add_stored(self, run: int, curve: Curve) -> None:
         """Take in what an earlier claim stored of a run."""
         for name, values in curve.series.items():
-            of_run = np.full((self._runs, len(curve.epochs)), np.nan)
-            of_run[run] = values
-            self._metric(name).add(curve.epochs, of_run)
+            self._metric(name).add(np.array([run]), curve.epochs, values[None])
 
     def of(self, run: int) -> dict[str, Any]:
         """Return a run's summary; metrics that it never measured are left out."""

@@ -73,3 +73,15 @@ def test_a_key_goes_with_its_experiment(database: Database) -> None:
     with database.write() as session:
         deleting.delete_experiment(session, first)
     assert submit(database) != first
+
+
+def test_a_key_goes_with_an_ephemeral_experiment_at_once(database: Database) -> None:
+    with database.write() as session:
+        idempotency.take(session, "ann", "k", REQUEST)
+        jobs = [NewJob("cpu", [SPEC])]
+        first = experiments.create(session, request=REQUEST, owner="ann", jobs=jobs, code_version="1", ephemeral=True)
+        idempotency.keep(session, "ann", "k", first.id)
+        experiments.cancel(session, first.id)
+    with database.write() as session:
+        deleting.delete_ephemeral(session, -1)
+    assert submit(database) != first.id

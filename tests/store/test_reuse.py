@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, select, update
 
-from store import checkpoints, curves, events, jobs, runs
+from store import checkpoints, curves, deleting, events, jobs, runs
 from store.checkpoints import NewCheckpoint
 from store.engine import Database
 from store.errors import CheckpointDamaged
@@ -171,6 +171,17 @@ def test_a_result_that_is_being_deleted_is_taken_whole_or_not_at_all(database: D
         assert answered.result(timeout=30) == set()
     assert run(database, held.runs[0].run_id).status is Status.RUNNING
     check_all_adds_up(database)
+
+
+def test_what_was_deleted_answers_nothing_while_its_rows_go(database: Database) -> None:
+    older, newer = train(database, "a"), train(database, "a")
+    with database.write() as session:
+        deleting.delete_experiment(session, newer.experiment_id)
+        deleting.purge(session)
+    submit(database)
+    held = claim(database)
+    reuse(database, held, ["a"])
+    assert run(database, held.runs[0].run_id).reused_from == older.runs[0].run_id
 
 
 def test_a_damaged_checkpoint_is_noticed_in_the_copy_too(database: Database) -> None:

@@ -110,6 +110,22 @@ def test_a_slot_that_is_told_to_leave_gives_its_job_back_and_another_goes_on_to_
     assert epochs(database, interrupted) == list(range(1, 1001))
 
 
+def test_what_earlier_results_and_cancels_have_ended_is_not_trained(
+    database: Database, settings: WorkerSettings, submit: Submit, caplog: pytest.LogCaptureFixture
+) -> None:
+    spec = POLYNOMIAL | {"reuse": True}
+    submit(spec)
+    train(database, settings)
+    caplog.clear()
+    cancelled, reused = submit(spec | {"seed": 1}, spec)
+    with database.write() as session:
+        runs.cancel(session, cancelled)
+    with caplog.at_level("INFO"):
+        train(database, settings)
+    assert statuses(database, [cancelled, reused]) == ["cancelled", "succeeded"]
+    assert caplog.messages == []
+
+
 def test_a_slot_that_leaves_claims_nothing_more(database: Database, settings: WorkerSettings, submit: Submit) -> None:
     leaving = Event()
     leaving.set()

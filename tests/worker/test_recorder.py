@@ -139,6 +139,26 @@ def test_epochs_stored_under_an_earlier_claim_are_not_stored_again(
     assert stored(database, run) == [1, 2, 3, 4, 5]
 
 
+def test_what_many_runs_have_stored_is_taken_up_while_the_lease_is_renewed(
+    database: Database, settings: WorkerSettings, submit: Submit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = submit(*({**SPEC, "seed": seed} for seed in range(30)))
+    earlier = recorder(database, settings)
+    for epoch in (1, 2, 3):
+        earlier.add(report(epoch, *(run - epoch for run in range(30))))
+    earlier.give_back("the test says so")
+    monkeypatch.setattr(curves, "CURVES_AT_ONCE", 10)
+    later = recorder(database, settings, renew_seconds=1e-6)
+    before = lease(database, later)
+    later.take_up()
+    assert lease(database, later) > before
+    later.store(ended=[Ended(run, Status.SUCCEEDED) for run in later.live.values()])
+    summaries = [run_of(database, run_id).summary for run_id in ids]
+    assert summaries == [
+        {"train_loss": {"last": run - 3.0, "min": run - 3.0, "min_epoch": 3, "max": run - 1.0}} for run in range(30)
+    ]
+
+
 def test_a_lost_lease_stops_every_write(database: Database, settings: WorkerSettings, submit: Submit) -> None:
     (run,) = submit(SPEC)
     writes = recorder(database, settings)
