@@ -147,9 +147,9 @@ class Feed:
         """Read what these flushes may have stored of the followed runs, in their order."""
         if not flushes:
             return []
-        spans = _spans(flushes)
         runs = following.followed(session, self.experiment_id, self.run_ids)
-        found = stored.parts(session, {run.id: spans[run.job_id] for run in runs if run.job_id in spans})
+        spans = _spans(flushes, runs)
+        found = stored.parts(session, spans)
         by_id = {run.id: run for run in runs}
         return [(by_id[run_id], found[run_id]) for run_id in self.run_ids if run_id in found]
 
@@ -160,11 +160,11 @@ class Feed:
 
         Of a job, all runs that train store the same epochs together, and those that are reused all of theirs at once.
         """
-        spans = _spans(flushes)
+        spans = _spans(flushes, [run for run, _ in parts])
         said = []
         for run, part in parts:
-            if run.job_id in spans and run.is_reused == is_reuse:
-                new = stored.between(part, *spans[run.job_id])
+            if run.id in spans and run.is_reused == is_reuse:
+                new = stored.between(part, *spans[run.id])
                 if new.epochs.size:
                     said.append(curves.to_json({"run_id": str(run.id)}, curves.pick(new, self.metrics)))
         return curves.encode({"runs": said}) if said else None
@@ -196,12 +196,16 @@ def _together(flushes: Sequence[Flush], changed: Sequence[int]) -> Iterator[list
         yield group
 
 
-def _spans(flushes: Sequence[Flush]) -> dict[UUID, tuple[int, int]]:
-    """Return the first and the last epoch that was stored of each job."""
-    spans: dict[UUID, tuple[int, int]] = {}
+def _spans(flushes: Sequence[Flush], runs: Sequence[Followed]) -> dict[UUID, tuple[int, int]]:
+    """Return the first and the last epoch that was stored of each run, if any was."""
+    by_job: defaultdict[UUID, list[Flush]] = defaultdict(list)
     for flush in flushes:
-        first, last = spans.get(flush.job_id, (flush.first_epoch, flush.last_epoch))
-        spans[flush.job_id] = (min(first, flush.first_epoch), max(last, flush.last_epoch))
+        by_job[flush.job_id].append(flush)
+    spans = {}
+    for run in runs:
+        theirs = [flush for job in (run.job_id, *run.left) for flush in by_job.get(job, ()) if run.is_in(flush)]
+        if theirs:
+            spans[run.id] = min(one.first_epoch for one in theirs), max(one.last_epoch for one in theirs)
     return spans
 
 

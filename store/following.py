@@ -1,7 +1,8 @@
 """What happened to an experiment after a sequence number, as those who follow it are told."""
 
 from bisect import bisect_right
-from collections.abc import Collection
+from collections import defaultdict
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import NamedTuple
@@ -10,6 +11,7 @@ from uuid import UUID
 from sqlalchemy import case, func, null, select
 from sqlalchemy.orm import Session
 
+from store.history import SPLIT
 from store.statements import fresh
 from store.status import Status
 from store.tables import Event, Flush, Run
@@ -38,11 +40,19 @@ class Change:
 
 @dataclass(frozen=True)
 class Followed:
-    """A run that is followed: where it trains, and whether an earlier result answered it."""
+    """A run that is followed: where it trains, and whether an earlier result answered it.
+
+    `left` has the jobs that were split while it was in them, each with the sequence number at which it left.
+    """
 
     id: UUID
     job_id: UUID
     is_reused: bool
+    left: Mapping[UUID, int]
+
+    def is_in(self, flush: Flush) -> bool:
+        """Whether the run was in the job when it stored this."""
+        return flush.job_id == self.job_id or flush.seq < self.left.get(flush.job_id, 0)
 
 
 @dataclass(frozen=True)
@@ -64,7 +74,14 @@ def followed(session: Session, experiment_id: UUID, run_ids: Collection[UUID]) -
     """Return those of the runs that are the experiment's."""
     columns = (Run.id, Run.job_id, Run.reused_from.is_not(None))
     query = select(*columns).where(Run.id.in_(list(run_ids)), Run.experiment_id == experiment_id)
-    return [Followed(*row) for row in session.execute(query)]
+    leaving = select(Event).where(
+        Event.experiment_id == experiment_id, Event.kind == SPLIT, Event.run_id.in_(list(run_ids))
+    )
+    left: defaultdict[UUID, dict[UUID, int]] = defaultdict(dict)
+    for event in session.scalars(leaving):
+        if event.run_id is not None and event.job_id is not None:
+            left[event.run_id][event.job_id] = event.seq
+    return [Followed(*row, left[row.id]) for row in session.execute(query)]
 
 
 def happened(

@@ -12,7 +12,7 @@ from sqlalchemy import update
 from api.feed import Cursor, Feed, Message
 from api.problems import Problem
 from api.schemas.events import EventQuery
-from store import curves, following, jobs, runs
+from store import curves, following, jobs, runs, splitting
 from store.engine import Database
 from store.errors import NotFound
 from store.identifiers import new_id
@@ -25,7 +25,7 @@ Story = tuple[UUID, list[UUID]]
 
 
 def a_story(database: Database) -> Story:
-    """Train five runs with a reused result, a crash, a failure and a cancel; return it with its runs."""
+    """Train five runs with a reused result, a crash, a split, a failure and a cancel; return it with its runs."""
     submit(database)
     earlier = claim(database)
     store_epochs(database, earlier, 1, 10)
@@ -43,7 +43,12 @@ def a_story(database: Database) -> Story:
         session.execute(update(Job).where(Job.id == held.job_id).values(lease_until=0))
         jobs.expire(session)
     held = claim(database)
+    with database.write() as session:
+        splitting.split(session, other, "too large")
+    other, half = claim(database, "slot-2"), claim(database, "slot-3")
     store_epochs(database, other, 3, 3)
+    store_epochs(database, half, 2, 5)  # of these the first is stored already
+    store_epochs(database, other, 4, 6)
     store_epochs(database, held, 3, 6)  # of these the first two are stored already
     finish(database, held, held.runs[1].run_id, Status.FAILED)
     store_epochs(database, held, 7, 10)
@@ -51,8 +56,8 @@ def a_story(database: Database) -> Story:
         runs.cancel(session, other.runs[0].run_id)
     finish(database, other, other.runs[0].run_id, Status.CANCELLED)
     finish(database, held, held.runs[2].run_id)
-    store_epochs(database, other, 4, 10)
-    finish(database, other, other.runs[1].run_id)
+    store_epochs(database, half, 6, 10)
+    finish(database, half, half.runs[0].run_id)
     with database.read() as session:
         return submitted.id, following.first_runs(session, submitted.id, 9)
 
@@ -140,8 +145,10 @@ def test_changes_tell_what_happened_to_whom(database: Database) -> None:
     of_runs = [(change["run_id"], change["runs"], change["status"]) for change in changes if change["of"] == "run"]
     assert (str(story[1][1]), None, "failed") in of_runs
     assert [each[1:] for each in of_runs if each[0] is None] == [
-        (1, "succeeded"),
-        (1, None),
+        (1, "succeeded"),  # by reuse
+        (1, None),  # leaves the job that is split
+        (1, "queued"),
+        (1, None),  # a cancel is asked for
         (1, "cancelled"),
         (1, "succeeded"),
         (1, "succeeded"),
