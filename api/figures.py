@@ -31,6 +31,9 @@ PictureFormat = Literal["png", "svg"]
 LineStyle = Literal["-", ":"] | tuple[float, Sequence[float]]
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8A7F00")
 STYLES: Final[dict[str, LineStyle]] = {"train": "-", "valid": ":", "test": (0, (5, 2))}
+MARKERS: Final = {"train": "o", "valid": "D", "test": "^"}
+MOST_MARKED: Final = 15
+"""Epochs of a curve that are marked one by one; of a single one a line shows nothing."""
 DECADES_FOR_LOG = 2.0
 MOST_INSIDE = 4
 """Lines whose legend has room inside a panel."""
@@ -150,7 +153,7 @@ def _panel(axes: "Axes", quantity: str, lines: Sequence[Line]) -> set[int]:
             color=colour,
             linestyle=STYLES[part.part],
             linewidth=1.8,
-            marker="o" if len(part.epochs) <= 15 else None,
+            marker=_marker(part),
             markersize=4,
         )
     decorate(axes, quantity, [part for _, part in drawn])
@@ -158,6 +161,10 @@ def _panel(axes: "Axes", quantity: str, lines: Sequence[Line]) -> set[int]:
         keep_in_view(axes, quantity, [part for _, part in drawn])
     top = axes.get_ylim()[1]
     return {index for index, part in drawn if part.values.min() <= top}
+
+
+def _marker(part: Part) -> str | None:
+    return MARKERS[part.part] if len(part.epochs) <= MOST_MARKED else None
 
 
 def _entry(line: Line, *, is_seen: bool) -> str:
@@ -207,11 +214,15 @@ def _legend(figure: "Figure", lines: Sequence[Line], names: Sequence[str], *, be
     from matplotlib.lines import Line2D
 
     single = len(lines) == 1
-    said = {part.said: STYLES[part.part] for line in lines for name in QUANTITIES for part in parts(line, name)}
+    said = {part.said: part for line in lines for name in QUANTITIES for part in parts(line, name)}
     if not said and (single or not any(parts(line, name) for line in lines for name in NORMS)):
         return
     grey = colour_of(lines[0], 0) if single else GREY
-    handles = [Line2D([], [], color=grey, linestyle=style, label=name, linewidth=1.8) for name, style in said.items()]
+    look: dict[str, Any] = {"color": grey, "linewidth": 1.8, "markersize": 4}
+    handles = [
+        Line2D([], [], linestyle=STYLES[part.part], marker=_marker(part), label=name, **look)
+        for name, part in said.items()
+    ]
     handles += [
         Line2D([], [], color=colour_of(lines[index], index), label=name, linewidth=1.8)
         for index, name in enumerate(names)

@@ -163,7 +163,7 @@ def _colour_bar(figure: "Figure", panels: Sequence["Axes"], field: str, values: 
     )
     places = range(0, len(values), -(-len(values) // MOST_TICKS))
     bar = figure.colorbar(shades, ax=list(panels), ticks=list(places), pad=0.02, aspect=30)
-    bar.set_ticklabels([labels.value(values[place]) for place in places])
+    bar.set_ticklabels(labels.apart([values[place] for place in places]))
     bar.outline.set_visible(False)
     bar.ax.tick_params(length=0, labelsize=9)
     bar.ax.minorticks_off()

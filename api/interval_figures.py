@@ -106,6 +106,8 @@ def _intervals(
     drawn = [_draw(axes, metric, axis, listed, shift) for metric, shift in zip(metrics, aside, strict=True)]
     _scale(axes, drawn)
     _ticks(axes, axis)
+    if axis.is_ordered and not any(one.size for one in drawn):  # nothing has said how far it goes
+        axes.set_xlim(*_margins(axis))
     axes.set_xlabel("" if field is None else labels.name(field))
     axes.set_ylabel(labels.name(metrics[0].partition("_")[2] if len(metrics) > 1 else metrics[0]))
     axes.spines[["top", "right"]].set_visible(False)
@@ -172,7 +174,7 @@ def _ticks(axes: "Axes", axis: Axis) -> None:
     if axis.is_log:
         axes.set_xscale("log")
     if len(axis.values) <= MOST_NAMED:
-        axes.set_xticks(axis.places, [_tick(one) for one in axis.values.values()])
+        axes.set_xticks(axis.places, _said(list(axis.values.values())))
         axes.xaxis.set_minor_locator(NullLocator())
     elif not axis.is_log:
         axes.xaxis.set_major_locator(MaxNLocator(integer=all(isinstance(one, int) for one in axis.values.values())))
@@ -180,8 +182,19 @@ def _ticks(axes: "Axes", axis: Axis) -> None:
         axes.axvline(axis.break_at, color=GREY, linewidth=1, linestyle=(0, (1, 3)))
 
 
-def _tick(value: float) -> str:
-    return f"{value:,}" if isinstance(value, int) else labels.value(value)
+def _margins(axis: Axis) -> tuple[float, float]:
+    """What the axis spans, with a little room on both sides."""
+    first, last = float(axis.places.min()), float(axis.places.max())
+    if axis.is_log:
+        room = (last / first) ** 0.05
+        return first / room, last * room
+    return first - 0.05 * (last - first), last + 0.05 * (last - first)
+
+
+def _said(values: Sequence[float]) -> list[str]:
+    if all(isinstance(one, int) for one in values):
+        return [f"{one:,}" for one in values]
+    return labels.apart(values)
 
 
 def _mark(axes: "Axes", axis: Axis, points: Sequence[Point]) -> None:

@@ -1,6 +1,6 @@
 """Short names of runs for legends, titles and lists: what a run is, and what sets it apart."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from mlcore.spec import LinearSpec, MlpSpec, PolynomialSpec, parse_run_spec
@@ -74,6 +74,15 @@ def value(given: Any) -> str:  # noqa: ANN401  any JSON value
         case None:
             return "–"
     return str(given)
+
+
+def apart(values: Sequence[Any]) -> list[str]:
+    """The values along an axis, numbers with as few digits as tell them apart; three where they have as many."""
+    for digits in range(3, 12):
+        said = [f"{float(f'{one:.{digits}g}'):.12g}" if isinstance(one, float) else value(one) for one in values]
+        if len(set(said)) == len(set(map(value, values))):
+            return said
+    return [value(one) for one in values]
 
 
 def point(values: Mapping[str, Any]) -> str:

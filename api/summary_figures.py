@@ -30,7 +30,7 @@ Values = npt.NDArray[np.float64]
 MOST_ANNOTATED: Final = 240
 FEW_CELLS: Final = 40
 MOST_TICKS: Final = 24
-LONGEST_TICK: Final = 14
+LONGEST_TICK: Final = 18
 LOST: Final = "#D9D9D9"
 ALL_LOST: Final = "no run has succeeded"
 """What is said of a configuration whose runs have all failed or diverged."""
@@ -73,9 +73,10 @@ def _heat_map(
     axes.set_facecolor("white")
     axes.imshow(_masked(lost), origin="lower", aspect="auto", cmap=_one_colour(LOST), interpolation="nearest")
     _ticks(axes, fields, [list(columns.values()), list(rows.values())])
-    bar = figure.colorbar(image, ax=axes, pad=0.02, aspect=30)
-    bar.outline.set_visible(False)
-    bar.set_label(labels.name(metric))
+    if np.isfinite(values).any():
+        bar = figure.colorbar(image, ax=axes, pad=0.02, aspect=30)
+        bar.outline.set_visible(False)
+        bar.set_label(labels.name(metric))
     if values.size <= MOST_ANNOTATED:
         _annotate(axes, image, values, lost)
     _mark(axes, marked)
@@ -141,7 +142,7 @@ def _ticks(axes: "Axes", fields: Sequence[str], values: Sequence[Sequence[Any]])
 def label(axis: Any, values: Sequence[Any]) -> None:  # noqa: ANN401  an axis of either direction
     """Name the places 0, 1, … of an axis after these values, as many as there is room for."""
     places = range(0, len(values), -(-len(values) // MOST_TICKS))
-    said = [labels.value(values[place]) for place in places]
+    said = labels.apart([values[place] for place in places])
     axis.set_ticks(
         list(places), [text if len(text) <= LONGEST_TICK else text[: LONGEST_TICK - 1] + "…" for text in said]
     )

@@ -78,7 +78,9 @@ def _subtitle(asked: Asked, fields: Sequence[str], metric: str, replicates: set[
 
 def _replicates(counts: set[int], *, with_interval: bool) -> str:
     most = max(counts, default=0)
-    if most <= 1:
+    if most == 0:
+        return "no replicate has succeeded"
+    if most == 1:
         return "one replicate each"
-    count = f"{most}" if len(counts) == 1 else f"up to {most}"
+    count = f"{most:,}" if len(counts) == 1 else f"up to {most:,}"
     return f"mean of {count} replicates{' with 95 % confidence interval' if with_interval else ''}"

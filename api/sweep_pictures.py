@@ -66,7 +66,10 @@ def _headline(asked: Asked, aggregation: Aggregation, said: str) -> tuple[str, s
     by = labels.by(asked.fields)
     what = experiment.variant if asked.axes.grid else labels.describe(spec)
     runs = f"{experiment.total_runs:,} runs"
-    return experiment.name or what + by, f"{f'{what}, {runs}{by}' if experiment.name else runs} · {said}"
+    lost = {"failed": experiment.failed, "cancelled": experiment.cancelled}
+    parts = [f"{what}, {runs}{by}" if experiment.name else runs, said]
+    parts += [f"{count:,} {status}" for status, count in lost.items() if count]
+    return experiment.name or what + by, " · ".join(parts)
 
 
 def _said(asked: Asked, groups: Sequence[Group], spread: Spread | None) -> str:
@@ -74,5 +77,5 @@ def _said(asked: Asked, groups: Sequence[Group], spread: Spread | None) -> str:
     one, many = ("replicate", "replicates") if _is_replicated(asked) else ("run", "runs")
     if max(counts) == 1:
         return f"one {one} each"
-    count = f"{min(counts)} to {max(counts)}" if len(counts) > 1 else f"{max(counts)}"
+    count = f"{min(counts):,} to {max(counts):,}" if len(counts) > 1 else f"{max(counts):,}"
     return f"mean{f' and {spread}' if spread else ''} of {count} {many}"
