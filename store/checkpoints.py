@@ -159,11 +159,13 @@ def latest_state(session: Session, job_id: UUID) -> StoredCheckpoint | None:
 
     A damaged state is deleted, an event says so, and the one before is used: call it in a transaction that writes.
     """
-    for state in _states(session, job_id):
+    states = _states(session, job_id)
+    for place, state in enumerate(states):
         try:
             return _load(session, state)
         except CheckpointDamaged as damage:
-            _drop_damaged(session, state, str(damage))
+            goes_on = "The one before is used." if states[place + 1 :] else "The training begins anew."
+            _drop_damaged(session, state, f"{damage} {goes_on}")
     return None
 
 
@@ -175,7 +177,7 @@ def _states(session: Session, job_id: UUID) -> list[Checkpoint]:
 def _drop_damaged(session: Session, state: Checkpoint, detail: str) -> None:
     experiment_id = session.execute(select(Job.experiment_id).where(Job.id == state.job_id)).scalar_one()
     change(session, delete(Checkpoint).where(Checkpoint.id == state.id))
-    record(session, experiment_id, [Note(CHECKPOINT_DAMAGED, f"{detail} The one before is used.", state.job_id)])
+    record(session, experiment_id, [Note(CHECKPOINT_DAMAGED, detail, state.job_id)])
 
 
 def _load(session: Session, checkpoint: Checkpoint) -> StoredCheckpoint:

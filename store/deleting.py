@@ -15,7 +15,7 @@ from store.clock import database_now
 from store.errors import StillRunning
 from store.statements import change
 from store.status import FINAL, Status
-from store.tables import Checkpoint, Event, Experiment, IdempotencyKey, Job, Run
+from store.tables import Checkpoint, Event, Experiment, Flush, IdempotencyKey, Job, Run
 
 # So many rows go at once: with what depends on them some tens of megabytes at most, usually far less.
 CHECKPOINTS_AT_ONCE = 50
@@ -71,4 +71,6 @@ def _in_order(experiment_id: UUID) -> Iterator[Delete]:
     yield delete(Job).where(Job.id.in_(some_jobs))
     events = select(Event.seq, Event.number).where(Event.experiment_id == experiment_id).limit(ROWS_AT_ONCE)
     yield delete(Event).where(Event.experiment_id == experiment_id, tuple_(Event.seq, Event.number).in_(events))
+    flushes = select(Flush.seq).where(Flush.experiment_id == experiment_id).limit(ROWS_AT_ONCE)
+    yield delete(Flush).where(Flush.experiment_id == experiment_id, Flush.seq.in_(flushes))
     yield delete(Experiment).where(Experiment.id == experiment_id)

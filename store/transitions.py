@@ -1,11 +1,13 @@
-"""The state machine of runs and jobs: every change of status is a compare-and-set UPDATE, all here but a job's claim.
+"""The state machine of runs and jobs: every change of status is a compare-and-set UPDATE.
 
     queued → running → succeeded | failed | cancelled
     queued → cancelled
-    running → queued, when a worker leaves or dies
+    running → queued, when a worker leaves or dies, and when a stack is split
+    failed | cancelled → queued, when somebody asks for a retry
 
 An UPDATE names the status it moves from, and what a worker does the fence it holds, so of two that race one finds no
-row and has changed nothing. A final status is never moved from, so it never changes.
+row and has changed nothing. Those that many share are here, a claim is in `store.jobs`, and others are in
+`store.splitting`, `store.retrying` and `store.reuse`.
 
 Locks are taken in the order job, its runs, experiment; whoever changes runs holds their job's row first. So no two
 transactions wait for each other, and a job's runs stand still while its end is decided.

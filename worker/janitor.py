@@ -67,7 +67,7 @@ def hints_needed(database: Database, settings: WorkerSettings) -> Counter[str]:
 
 
 def run(settings: WorkerSettings, stop: Stop) -> None:
-    """Look every two seconds until told to stop; a database or broker that is away is waited for."""
+    """Look every `janitor_seconds` until told to stop; a database or broker that is away is waited for."""
     database = Database(make_engine(settings.url))
     publisher = Publisher(make_app(settings))
     try:

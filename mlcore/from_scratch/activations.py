@@ -67,8 +67,3 @@ ACTIVATIONS: dict[Activation, ActivationFunction] = {
     "tanh": ActivationFunction(tanh, tanh_backward),
     "identity": ActivationFunction(identity, identity_backward),
 }
-
-
-def output_of(activation: Activation, x: Tensor) -> Tensor:
-    """Apply an activation without touching x."""
-    return ACTIVATIONS[activation].apply(torch.clone(x))

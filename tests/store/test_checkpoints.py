@@ -5,7 +5,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import delete, func, select, update
 
-from store import checkpoints, jobs
+from store import checkpoints, events, jobs
 from store.checkpoints import Kind, NewCheckpoint
 from store.engine import Database
 from store.errors import CheckpointDamaged, LeaseLost, NotFound
@@ -139,6 +139,9 @@ def test_when_all_states_are_damaged_the_job_starts_anew(database: Database, hel
     damage(database, 2, "lose")
     with database.write() as session:
         assert checkpoints.latest_state(session, held.job_id) is None
+    with database.read() as session:
+        reasons = [event.reason or "" for event in events.of_experiment(session, held.experiment_id)]
+    assert any(reason.endswith("is damaged. The training begins anew.") for reason in reasons)
 
 
 def test_a_state_outlives_claims_and_goes_when_its_job_ends(database: Database, held: Claim) -> None:

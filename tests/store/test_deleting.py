@@ -50,7 +50,8 @@ def trained(database: Database, n_runs: int = 3) -> Experiment:
     """Submit and train an experiment that leaves something in every table."""
     submitted = submit(database, n_runs)
     held = claim(database)
-    store_epochs(database, held, 1, 4)
+    for epoch in range(1, 7):
+        store_epochs(database, held, epoch, epoch)
     with database.write() as session:
         assert idempotency.take(session, "ann", str(submitted.id), {}) is None
         idempotency.keep(session, "ann", str(submitted.id), submitted.id)
@@ -131,7 +132,7 @@ def test_a_sweep_goes_bit_by_bit(database: Database, statements: Statements, mon
         with database.write() as session:
             assert deleting.purge(session)
         seen.append(rows(database))
-    for name in ("checkpoints", "runs", "events"):
+    for name in ("checkpoints", "runs", "events", "flushes"):
         steps = -np.diff([counts[name] for counts in seen])
         assert max(steps) == 4
         assert all(steps >= 0)
