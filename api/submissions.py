@@ -7,13 +7,15 @@ from typing import Any, Self
 from api.schemas.experiments import ExperimentRequest, Validation
 from mlcore.errors import NotExpandable
 from mlcore.expansion import MOST_RUNS, expand
-from mlcore.grouping import CPU, Capacity, card, run_seconds, stack_seconds, stacks
+from mlcore.grouping import CPU, Capacity, card, count_groups, run_seconds, stack_seconds, stacks
 from mlcore.lazy import Lazy
 from mlcore.spec import RunSpec
 from store.experiments import NewJob
 
 MOST_SPECS = 100
 """Resolved specs that validate_only shows."""
+NEIGHBOURS = 64
+"""Runs of a stack that are looked at to tell how many share their batches."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class Plan:
     def validation(self, live: int) -> Validation:
         """What the request would submit, and how long so many live workers would be busy with it."""
         heavy = [(self._heavy(stack), len(stack)) for stack in self.stacks]
-        seconds = [stack_seconds(spec, runs, self.capacity) for spec, runs in heavy]
+        seconds = [self._seconds(stack) for stack in self.stacks]
         return Validation(
             runs=len(self.specs),
             jobs=len(self.stacks),
@@ -63,6 +65,10 @@ class Plan:
             estimated_seconds=round(max(max(seconds), sum(seconds) / max(live, 1)), 2),
             specs=[self._resolved(number) for number in range(min(len(self.specs), MOST_SPECS))],
         )
+
+    def _seconds(self, stack: list[int]) -> float:
+        groups = count_groups([self.specs[number] for number in stack[:NEIGHBOURS]], len(stack))
+        return stack_seconds(self._heavy(stack), len(stack), groups, self.capacity)
 
     def _heavy(self, stack: list[int]) -> RunSpec:
         """Return the heavier of a stack's first and last run: along a grid's axis one of them is the heaviest."""

@@ -33,24 +33,42 @@ SMALLEST_CARD = 8 * 2**30  # what is counted on while no worker has told of its 
 class Capacity:
     """What a stack finds where it trains: room in bytes, and how fast it goes.
 
-    Rates are multiplications and additions a second: wide products run near a device's peak, the small ones of
-    regressions are bound by memory and by the number of calls.
+    Rates are multiplications and additions a second: wide products run near a device's peak, those of narrow networks
+    and of regressions are bound by memory and by the number of calls. Where regressions have batches of their own,
+    copying their examples' numbers together, so many a second, takes longer than the products.
     """
 
     memory: int
     wide_rate: float
     narrow_rate: float
+    regression_rate: float
+    copying_rate: float
     step_seconds: float
     keeps_outputs: bool = False  # those of all steps of an epoch, until its end
 
 
-CPU = Capacity(MOST_BYTES, wide_rate=200e9, narrow_rate=30e9, step_seconds=20e-6)  # as measured on a core
+# As measured on a core.
+CPU = Capacity(
+    MOST_BYTES, wide_rate=200e9, narrow_rate=90e9, regression_rate=30e9, copying_rate=250e6, step_seconds=20e-6
+)
+CONCISE_STEP_SECONDS = 250e-6
+MAPPED_STEP_SECONDS = 0.5e-6  # of a regression whose epochs are composed maps (mlcore.from_scratch.affine_regression)
+MOST_MAPPED = 1024  # numbers in the maps of a step
+JOB_SECONDS = 0.02  # to claim, begin and end one
 
 
 def card(memory: int | None) -> Capacity:
     """Return what a card with so many bytes has; the rates are those an H200 should reach, not yet measured."""
     room = int(CARD_SHARE * (memory or SMALLEST_CARD))
-    return Capacity(room, wide_rate=20e12, narrow_rate=1e12, step_seconds=50e-6, keeps_outputs=True)
+    return Capacity(
+        room,
+        wide_rate=20e12,
+        narrow_rate=1e12,
+        regression_rate=1e12,
+        copying_rate=50e9,
+        step_seconds=50e-6,
+        keeps_outputs=True,
+    )
 
 
 def stacks(specs: Iterable[RunSpec], workers: int = 1, capacity: Capacity = CPU) -> list[list[int]]:
@@ -75,12 +93,16 @@ def stacks(specs: Iterable[RunSpec], workers: int = 1, capacity: Capacity = CPU)
         elif _width(spec) > _width(heaviest[shape]):
             heaviest[shape] = spec
     table = np.frombuffer(rows, np.int64).reshape(-1, 4)
-    ordered = table[np.lexsort(table.T[::-1]), 3].tolist()
+    table = table[np.lexsort(table.T[::-1])]
+    is_first = np.any(np.diff(table[:, :3], axis=0, prepend=-1), axis=1)  # of its group
     ends = np.bincount(table[:, 0]).cumsum().tolist()
-    members = (ordered[start:stop] for start, stop in pairwise([0, *ends]))
+    parts = [slice(start, stop) for start, stop in pairwise([0, *ends])]
     share = ceil(workers / max(len(heaviest), 1))  # several shapes are several stacks anyway
-    pairs = zip(members, heaviest, strict=True)
-    return [stack for runs, spec in pairs for stack in _split(runs, spec, share, capacity)] + alone
+    split = (
+        _split(table[part, 3].tolist(), spec, int(np.count_nonzero(is_first[part])), share, capacity)
+        for part, spec in zip(parts, heaviest, strict=True)
+    )
+    return [stack for of_shape in split for stack in of_shape] + alone
 
 
 def _digest(key: Hashable) -> bytes:
@@ -93,10 +115,10 @@ def _width(spec: RunSpec) -> int:
     return spec.degree if isinstance(spec, PolynomialSpec) else 0
 
 
-def _split(members: list[int], heaviest: RunSpec, least: int, capacity: Capacity) -> list[list[int]]:
+def _split(members: list[int], heaviest: RunSpec, groups: int, least: int, capacity: Capacity) -> list[list[int]]:
     weight = max(bytes_of(heaviest, capacity) / capacity.memory, run_seconds(heaviest, capacity) / MOST_SECONDS)
     parts = ceil(weight * len(members))
-    if stack_seconds(heaviest, len(members), capacity) > SPREAD_SECONDS:
+    if stack_seconds(heaviest, len(members), groups, capacity) > SPREAD_SECONDS:
         parts = max(parts, least)
     parts = min(parts, len(members))
     bounds = [round(part * len(members) / parts) for part in range(parts + 1)]
@@ -127,11 +149,29 @@ def run_seconds(spec: RunSpec, capacity: Capacity = CPU) -> float:
     weights = sum(fan_in * fan_out for fan_in, fan_out in pairwise(sizes))
     evaluated = spec.n_valid + spec.n_test + (0 if isinstance(spec, MlpSpec) else spec.n_train)
     operations = weights * (6 * spec.n_train + 2 * evaluated / spec.evaluate_every)
-    rate = capacity.wide_rate if max(sizes[1:]) >= WIDE else capacity.narrow_rate
-    return operations / rate
+    if not isinstance(spec, MlpSpec):
+        return operations / capacity.regression_rate
+    return operations / (capacity.wide_rate if max(sizes[1:]) >= WIDE else capacity.narrow_rate)
 
 
-def stack_seconds(spec: RunSpec, runs: int, capacity: Capacity = CPU) -> float:
-    """Estimate the whole training of a stack of so many runs like this one."""
-    steps = ceil(spec.n_train / spec.batch_size)
-    return spec.epochs * (steps * capacity.step_seconds + runs * run_seconds(spec, capacity))
+def stack_seconds(spec: RunSpec, runs: int, groups: int, capacity: Capacity = CPU) -> float:
+    """Estimate the whole training of a stack of so many runs like this one, in groups that share their batches."""
+    steps = ceil(spec.sizes.train / spec.batch_size)
+    epoch = steps * _step_seconds(spec, runs, groups, capacity) + runs * run_seconds(spec, capacity)
+    if not isinstance(spec, MlpSpec) and groups > 1:
+        epoch += groups * spec.sizes.train * spec.n_features / capacity.copying_rate
+    return JOB_SECONDS + spec.epochs * epoch
+
+
+def _step_seconds(spec: RunSpec, runs: int, groups: int, capacity: Capacity) -> float:
+    """Estimate what a step takes however little there is to compute."""
+    if spec.implementation == "concise":
+        return CONCISE_STEP_SECONDS
+    is_mapped = not isinstance(spec, MlpSpec) and groups == runs and runs * spec.n_features**2 <= MOST_MAPPED
+    return MAPPED_STEP_SECONDS if is_mapped and capacity is CPU else capacity.step_seconds
+
+
+def count_groups(neighbours: Sequence[RunSpec], runs: int) -> int:
+    """Estimate how many groups there are among so many runs of a stack from some that follow each other in it."""
+    distinct = len({(data_of(spec), spec.seed) for spec in neighbours})
+    return ceil(runs * distinct / len(neighbours))

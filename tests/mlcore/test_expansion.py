@@ -12,7 +12,17 @@ from hypothesis import strategies as st
 from mlcore.data.folds import fold_rows
 from mlcore.errors import NotExpandable
 from mlcore.expansion import expand
-from mlcore.grouping import MOST_BYTES, MOST_SECONDS, SMALLEST_CARD, bytes_of, card, run_seconds, stacks
+from mlcore.grouping import (
+    MOST_BYTES,
+    MOST_SECONDS,
+    SMALLEST_CARD,
+    bytes_of,
+    card,
+    count_groups,
+    run_seconds,
+    stack_seconds,
+    stacks,
+)
 from mlcore.spec import ExperimentSpec, LinearSpec, MlpSpec, PolynomialSpec, parse_run_spec
 from mlcore.stack import shape_of
 
@@ -182,6 +192,14 @@ def test_what_takes_long_is_spread_over_the_workers() -> None:
     assert len(stacks(two_shapes, workers=4)) == 4
     short = [PolynomialSpec(weight_decay=float(number)) for number in range(16)]
     assert len(stacks(short, workers=4)) == 1
+
+
+def test_batches_of_their_own_take_their_time() -> None:
+    rates = [PolynomialSpec(learning_rate=number / 1e5, epochs=2000) for number in range(1, 1001)]
+    seeds = [PolynomialSpec(seed=seed, epochs=2000) for seed in range(1000)]
+    assert (count_groups(rates[:64], 1000), count_groups(seeds[:64], 1000)) == (1, 1000)
+    assert stack_seconds(seeds[0], 1000, 1000) > 2 * stack_seconds(rates[0], 1000, 1)
+    assert (len(stacks(rates, workers=2)), len(stacks(seeds, workers=2))) == (1, 2)
 
 
 def test_degrees_rates_and_seeds_share_a_stack_and_concise_runs_do_not() -> None:
