@@ -17,8 +17,8 @@ help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 14
 
 .PHONY: demo
-demo: $(INSTALLED)  ## Train the chapter's examples through a service of its own and show what comes out
-	$(BIN)/epochd demo $(ARGS)
+demo: $(INSTALLED)  ## Train the chapter's examples through a service of its own and show what comes out, in DATA/demo
+	EPOCHD_DATA='$(DATA)' $(BIN)/epochd demo $(ARGS)
 
 .PHONY: claims
 claims: $(INSTALLED)  ## Check what the chapter says through a service of its own; the report is DATA/claims/claims.html

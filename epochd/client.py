@@ -12,6 +12,7 @@ import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, Literal
+from urllib.parse import quote
 from uuid import UUID
 
 from epochd.transport import Event, Json, Query, Transport
@@ -41,7 +42,7 @@ class Client(Transport):
         spec: Mapping[str, Any],
         *,
         wait: int | None = None,
-        idempotency_key: str | None = None,
+        idempotency_key: str | UUID | None = None,
         **fields: object,
     ) -> Json:
         """Submit a run spec (`{"variant": …}`) or a whole request (`{"spec": …}`) and return the experiment.
@@ -193,7 +194,7 @@ class Client(Transport):
 
     def checkpoint(self, run_id: Id, which: str | int = "last") -> bytes:
         """Return a run's weights as safetensors bytes: those of its `last` or `best` epoch, or of one by number."""
-        return self._bytes(f"/v1/runs/{run_id}/checkpoints/{which}", {})
+        return self._bytes(f"/v1/runs/{run_id}/checkpoints/{_segment(which)}", {})
 
     def predictions(
         self,
@@ -233,13 +234,14 @@ class Client(Transport):
 
     def activation(self, name: Literal["relu", "sigmoid", "tanh"], **query: float) -> Json:
         """Return an activation function and its derivative as `x`, `y` and `dy_dx`; `query` is start, stop, step."""
-        return self._json("GET", f"/v1/concepts/activations/{name}", params={**query, "format": "json"})
+        return self._json("GET", f"/v1/concepts/activations/{_segment(name)}", params={**query, "format": "json"})
 
     def activation_picture(
         self, name: Literal["relu", "sigmoid", "tanh"], kind: Picture = "png", **query: float
     ) -> bytes:
         """Return a picture of an activation function and its derivative; `query` is start, stop, step."""
-        return self._request("GET", f"/v1/concepts/activations/{name}", params={**query, "format": kind}).content
+        path = f"/v1/concepts/activations/{_segment(name)}"
+        return self._request("GET", path, params={**query, "format": kind}).content
 
     def dropout(self, **query: float) -> Json:
         """Return a tensor, its dropout mask and the product; `query` is rows, cols, p, seed."""
@@ -252,9 +254,9 @@ class Client(Transport):
         items: list[Json] = self._json("GET", "/v1/presets")["items"]
         return items
 
-    def run_preset(self, name: str, **changes: object) -> Json:
+    def run_preset(self, preset: str, /, **changes: object) -> Json:
         """Submit a preset and return the experiment; `changes` are name, tags, note, device, seeds, data_seeds."""
-        return self._submit(f"/v1/presets/{name}:run", changes, wait=None, key=None)
+        return self._submit(f"/v1/presets/{_segment(preset)}:run", changes, wait=None, key=None)
 
     def variants(self) -> list[Json]:
         """List what can be trained, with the JSON Schema, defaults and examples of each."""
@@ -263,7 +265,7 @@ class Client(Transport):
 
     def variant(self, name: str) -> Json:
         """Return one variant: JSON Schema, defaults, examples."""
-        return self._json("GET", f"/v1/variants/{name}")
+        return self._json("GET", f"/v1/variants/{_segment(name)}")
 
     def ready(self) -> Json:
         """Return how the service is; raises EpochdError with status 503 while something is missing."""
@@ -275,9 +277,14 @@ def _input(given: Any) -> Any:  # noqa: ANN401  a number, lists of them, or byte
     return b64encode(given).decode() if isinstance(given, bytes) else given
 
 
+def _segment(name: str | int) -> str:
+    """Return a name as a path has it, whatever is in it."""
+    return quote(str(name), safe="")
+
+
 def _side(side: Id | Mapping[str, Any]) -> Json:
     asked = side if isinstance(side, Mapping) else {"experiment": side}
-    return {**asked, "experiment": str(asked["experiment"])}
+    return {name: str(value) if name == "experiment" else value for name, value in asked.items()}
 
 
 def _request(spec: Mapping[str, Any], fields: Mapping[str, object]) -> Json:

@@ -8,12 +8,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from http import HTTPStatus
 from pathlib import Path
 from typing import Final
 
 from rich.console import Console
 
-from epochd.transport import EpochdError
+from epochd.folders import why_unusable
+from epochd.transport import EpochdError, with_way_out
 from worker.stopping import end_signals
 
 START_SECONDS: Final = 60.0
@@ -43,9 +45,15 @@ def exit_status(work: Callable[[], bool]) -> int:
     try:
         succeeded = work()
     except (CannotGoOn, EpochdError) as problem:
-        Console(stderr=True).print(str(problem), markup=False)
+        Console(stderr=True).print(_told(problem), markup=False)
         succeeded = False
     return 128 + received[0] if received else int(not succeeded)
+
+
+def _told(problem: CannotGoOn | EpochdError) -> str:
+    if isinstance(problem, EpochdError) and problem.status == HTTPStatus.UNAUTHORIZED:
+        return with_way_out(problem, "EPOCHD_KEY gives the key.")
+    return str(problem)
 
 
 def make_console() -> Console:
@@ -59,11 +67,19 @@ def home() -> Path:
     return Path(os.environ.get("EPOCHD_DATA") or "var")
 
 
+def make_folder(folder: Path, name: str, option: str) -> None:
+    """Make the folder if need be; raises CannotGoOn where it cannot be made, or not be written to."""
+    problem = why_unusable(folder, name, option)
+    if problem is not None:
+        raise CannotGoOn(problem)
+
+
 def data_folder(data: Path | None, purpose: str) -> Path:
     """Return the folder for the service, with the images in it or, for a fresh folder, linked from beside it.
 
-    Raises CannotGoOn where the images cannot be had.
+    Raises CannotGoOn where it cannot be written to, or the images cannot be had.
     """
+    make_folder(data or home(), "data folder", "--data")
     _fetch_images(data or home(), purpose)
     if data is not None:
         return data.absolute()

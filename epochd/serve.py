@@ -16,6 +16,7 @@ from store.startup import require_database
 from worker.lifeline import end_with
 from worker.logs import configure_logging
 
+LAST_PORT = 65535
 GRACE_SECONDS = 3  # for requests in flight and open streams
 SWITCH_SECONDS = 0.0005
 """How long a thread that computes an answer keeps the event loop, and so everybody else, from going on."""
@@ -28,7 +29,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m epochd.serve", description=main.__doc__)
     parser.add_argument("--socket", type=int, help="file descriptor of a listening socket, instead of an address")
     parser.add_argument("--host", default="127.0.0.1", help="address to serve at (127.0.0.1)")
-    parser.add_argument("--port", type=int, default=8000, help="port to serve at (8000)")
+    parser.add_argument("--port", type=_port, default=8000, help="port to serve at (8000)")
     asked = parser.parse_args()
     try:
         with settings_explained():
@@ -48,6 +49,12 @@ def main() -> int:
     server = uvicorn.Server(config)
     server.run(sockets=[listening])
     return 0 if server.started else 1
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > LAST_PORT:
+        raise argparse.ArgumentTypeError(f"{text} is no port: they are 0, which takes any free one, to {LAST_PORT}")
+    return int(text)
 
 
 def _listening(asked: argparse.Namespace, settings: ApiSettings) -> socket.socket:

@@ -1,6 +1,5 @@
 """What keeps a program of the service from its work, as a sentence with the way out."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 from pydantic import ValidationError
 from sqlalchemy.exc import DatabaseError, OperationalError
 
+from epochd.folders import why_unusable
 from store.engine import make_engine
 from store.settings import StoreSettings
 
@@ -42,14 +42,9 @@ def database_explained(settings: StoreSettings) -> Iterator[None]:
 
 def make_data_folder(data: Path) -> None:
     """Make the folder if need be; raises CannotStart where it cannot be made, or not be written to."""
-    try:
-        data.mkdir(parents=True, exist_ok=True)
-    except OSError as problem:
-        raise CannotStart(
-            f"The data folder {data} cannot be made: {problem.strerror}; choose another with --data."
-        ) from None
-    if not os.access(data, os.W_OK | os.X_OK):
-        raise CannotStart(f"The data folder {data} cannot be written to; choose another with --data.")
+    problem = why_unusable(data, "data folder", "--data")
+    if problem is not None:
+        raise CannotStart(problem)
 
 
 def require_database_file(settings: StoreSettings) -> None:

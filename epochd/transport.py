@@ -2,13 +2,14 @@
 
 import json
 import os
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Final, Self
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx2
 
@@ -20,10 +21,13 @@ TIMEOUT: Final = httpx2.Timeout(TIMEOUT_SECONDS, connect=5)
 PAUSES: Final = (0.2, 1.0)
 """Seconds before what can safely be sent again is sent again, when no answer came."""
 
-
 STREAM_TIMEOUT: Final = httpx2.Timeout(45, connect=5)  # the service breaks its silence every 15 s
 RECONNECT_SECONDS: Final = 1.0
 MOST_FAILURES: Final = 30  # connections in a row that bring nothing
+
+KEY: Final = re.compile(r"[!-~]+")
+SENDABLE: Final = re.compile(r"[!-~]([ -~]*[!-~])?")
+"""What a header can say: printable ASCII, without blanks at its ends."""
 
 
 @dataclass(frozen=True)
@@ -61,16 +65,24 @@ class EpochdError(Exception):
         return f"{head}: {self.detail}" if self.detail else head
 
 
+def with_way_out(problem: EpochdError, way_out: str) -> str:
+    """Return what is wrong and, as a sentence of its own, what to do."""
+    return f"{str(problem).rstrip('.')}. {way_out}"
+
+
+class NoAnswer(EpochdError):
+    """The service did not answer."""
+
+    def __init__(self, base_url: httpx2.URL, error: httpx2.RequestError) -> None:
+        super().__init__(None, f"No answer from {base_url}", str(error))
+
+
 class Transport:
     """The connections to one service; a context manager, or `close()` it."""
 
     def __init__(self, base_url: str, key: str | None = None) -> None:
-        key = key or os.environ.get("EPOCHD_KEY")
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
-        try:
-            self._http = httpx2.Client(base_url=base_url, headers=headers, timeout=TIMEOUT)
-        except httpx2.InvalidURL as error:
-            raise EpochdError(None, f"{base_url} is no address", str(error)) from error
+        headers = _authorization(key or os.environ.get("EPOCHD_KEY") or "")
+        self._http = httpx2.Client(base_url=_address(base_url), headers=headers, timeout=TIMEOUT)
 
     def __enter__(self) -> Self:
         """Return the client itself."""
@@ -99,6 +111,8 @@ class Transport:
         while True:
             try:
                 for event in self._connected(path, query, last_id):
+                    if event is None:
+                        return
                     yield event
                     failures, last_id, has_heard = 0, event.id, True
                     if event.kind == "end":
@@ -110,7 +124,8 @@ class Transport:
                     raise
             time.sleep(RECONNECT_SECONDS)
 
-    def _connected(self, path: str, query: Mapping[str, Query], last_id: str | None) -> Iterator[Event]:
+    def _connected(self, path: str, query: Mapping[str, Query], last_id: str | None) -> Iterator[Event | None]:
+        """Yield the events of one connection; None where the service says that nothing comes after `last_id`."""
         headers = {} if last_id is None else {"Last-Event-ID": last_id}
         options: dict[str, Any] = {"params": query, "headers": headers, "timeout": STREAM_TIMEOUT}
         try:
@@ -118,10 +133,13 @@ class Transport:
                 if source.response.is_error:
                     source.response.read()
                     raise _refusal(source.response)
+                if source.response.status_code == HTTPStatus.NO_CONTENT:
+                    yield None
+                    return
                 for message in source:
                     yield Event(message.event, json.loads(message.data), message.id or last_id or "")
         except httpx2.RequestError as error:
-            raise EpochdError(None, f"No answer from {self._http.base_url}", str(error)) from error
+            raise NoAnswer(self._http.base_url, error) from error
 
     def _json(self, method: str, path: str, **options: Any) -> Json:  # noqa: ANN401 - httpx2's own options
         response = self._request(method, path, **options)
@@ -132,9 +150,9 @@ class Transport:
             )
         return document
 
-    def _submit(self, path: str, body: Json, *, wait: int | None, key: str | None) -> Json:
+    def _submit(self, path: str, body: Json, *, wait: int | None, key: str | UUID | None) -> Json:
         """Post what makes something new; the same key with each attempt, so that it is made once."""
-        headers = {"Idempotency-Key": key or str(uuid4()), **({"Prefer": f"wait={wait}"} if wait else {})}
+        headers = {"Idempotency-Key": _sendable(key or uuid4()), **({"Prefer": f"wait={wait}"} if wait else {})}
         timeout = httpx2.Timeout(TIMEOUT_SECONDS + (wait or 0), connect=5)
         for pause in PAUSES:
             try:
@@ -152,10 +170,42 @@ class Transport:
         try:
             response = self._http.request(method, path, **options)
         except httpx2.RequestError as error:
-            raise EpochdError(None, f"No answer from {self._http.base_url}", str(error)) from error
+            raise NoAnswer(self._http.base_url, error) from error
         if response.is_error:
             raise _refusal(response)
         return response
+
+
+def _address(base_url: str) -> httpx2.URL:
+    """Return the address of a service; raises EpochdError for what is none."""
+    try:
+        address = httpx2.URL(base_url)
+    except httpx2.InvalidURL as error:
+        raise EpochdError(None, f"{base_url} is no address of a service", str(error)) from error
+    if address.scheme not in ("http", "https") or not address.host:
+        wanted = "it begins with http:// or https:// and a host, such as http://127.0.0.1:8000"
+        raise EpochdError(None, f"{base_url or 'An empty text'} is no address of a service", wanted)
+    return address
+
+
+def _authorization(key: str) -> dict[str, str]:
+    """Return the header that a key travels in, none for no key; raises EpochdError, without the key, for what is none.
+
+    Line ends and blanks around it come from files and from copying.
+    """
+    key = key.strip()
+    if key and KEY.fullmatch(key) is None:
+        wanted = "it has a blank or a character that no key has; give it with --key or EPOCHD_KEY as it was shown"
+        raise EpochdError(None, "The API key cannot be sent", wanted)
+    return {"Authorization": f"Bearer {key}"} if key else {}
+
+
+def _sendable(key: str | UUID) -> str:
+    """Return an idempotency key as text; raises EpochdError for what no header can say."""
+    if SENDABLE.fullmatch(str(key)) is None:
+        wanted = "it is printable ASCII, without blanks at its ends, such as a UUID"
+        raise EpochdError(None, f"The idempotency key {str(key)!r} cannot be sent", wanted)
+    return str(key)
 
 
 def _document(response: httpx2.Response) -> Json | None:

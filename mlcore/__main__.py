@@ -39,12 +39,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parsed(arguments: list[str]) -> tuple[RunSpec, Path]:
     parser = argparse.ArgumentParser(prog="python -m mlcore", description=__doc__)
-    parser.add_argument("--variant", choices=VARIANTS, default="polynomial")
+    parser.add_argument("--variant", choices=VARIANTS, default="polynomial", help="what to train (polynomial)")
     home = Path(os.environ.get("EPOCHD_DATA") or "var")
     parser.add_argument("--data", type=Path, default=home, help="the data folder, for Fashion-MNIST; or EPOCHD_DATA")
     fields = {name for variant in VARIANTS.values() for name in variant.model_fields} - {"variant"}
     for name in sorted(fields):
-        parser.add_argument(f"--{name}", f"--{name.replace('_', '-')}", dest=name, default=None, metavar="JSON")
+        spellings = dict.fromkeys((f"--{name}", f"--{name.replace('_', '-')}"))
+        parser.add_argument(*spellings, dest=name, default=None, metavar="JSON")
     given = vars(parser.parse_args(arguments))
     spec = {name: _json(given[name]) for name in fields if given[name] is not None}
     return parse_run_spec({"variant": given["variant"], **spec}), given["data"]

@@ -172,6 +172,6 @@ def _step_seconds(spec: RunSpec, runs: int, groups: int, capacity: Capacity) -> 
 
 
 def count_groups(neighbours: Sequence[RunSpec], runs: int) -> int:
-    """Estimate how many groups there are among so many runs of a stack from some that follow each other in it."""
+    """Estimate how many groups so many runs of a stack have at most, from some that follow each other in it."""
     distinct = len({(data_of(spec), spec.seed) for spec in neighbours})
     return ceil(runs * distinct / len(neighbours))

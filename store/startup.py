@@ -45,10 +45,19 @@ def prepare(settings: StoreSettings) -> None:
 
 
 def _made(settings: StoreSettings) -> StoreSettings:
-    """Make the folder of the embedded database, and its file where there is none, which nobody else may read."""
+    """Make the folder of the embedded database, and its file where there is none, which nobody else may read.
+
+    Raises DatabaseUnreachable where that cannot be.
+    """
     if settings.database_url is None:
-        settings.data.mkdir(parents=True, exist_ok=True)
-        settings.file.touch(mode=0o600)  # SQLite's other files take after it
+        try:
+            settings.data.mkdir(parents=True, exist_ok=True)
+            settings.file.touch(mode=0o600)  # SQLite's other files take after it
+        except OSError as problem:
+            raise DatabaseUnreachable(
+                f"The database {settings.file} cannot be made: {problem.strerror}. Name another folder with "
+                "EPOCHD_DATA."
+            ) from None
     return settings
 
 

@@ -1,21 +1,38 @@
 """What a worker can be told through the environment."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
+from pydantic_settings import SettingsConfigDict
 
 from store.settings import StoreSettings
 from worker.cards import Card
 from worker.openmp import usable_cores
 
 MOST_LETTERS = 40  # of a device, where it is stored
+BROKERS = ("redis://", "rediss://", "memory://")  # the last, within one process, is for tests
+
+
+def _broker(url: str) -> str:
+    if not url.startswith(BROKERS):
+        raise PydanticCustomError(
+            "broker_url",
+            "this is no address of a broker that epochd works with, such as redis://:password@host:6379/0; with TLS it "
+            "begins with rediss://",
+        )
+    return url
 
 
 class WorkerSettings(StoreSettings):
     """Settings of the queue, the slots and the janitor; durations are in seconds."""
 
-    broker_url: str | None = Field(None, description="Where hints travel; None: files in the data folder.")
+    model_config = SettingsConfigDict(hide_input_in_errors=True)  # addresses have passwords in them
+
+    broker_url: Annotated[str, AfterValidator(_broker)] | None = Field(
+        None, description="Where hints travel: `redis://` or `rediss://`; None: files in the data folder."
+    )
     slot: str | None = Field(
         None, description="A name that survives restarts: a slot gives back what its predecessor of this name held."
     )

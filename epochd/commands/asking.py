@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import Annotated, Final
 
 import typer
 
 from epochd.client import Client
-from epochd.transport import EpochdError
+from epochd.transport import EpochdError, NoAnswer, with_way_out
 
 Url = Annotated[str, typer.Option(help="Address of the service.", envvar="EPOCHD_URL")]
 Key = Annotated[str | None, typer.Option(help="API key, where the service asks for one.", envvar="EPOCHD_KEY")]
@@ -21,6 +22,14 @@ def asking(url: str, key: str | None) -> Iterator[Client]:
         with Client(url, key) as client:
             yield client
     except EpochdError as problem:
-        way_out = ". Is it up (`epochd up`)? --url or EPOCHD_URL says where." if problem.status is None else ""
-        typer.echo(f"{problem}{way_out}", err=True)
+        typer.echo(_told(problem), err=True)
         raise typer.Exit(1) from None
+
+
+def _told(problem: EpochdError) -> str:
+    """Return what is wrong with the way out, where the command line knows one."""
+    if isinstance(problem, NoAnswer):
+        return with_way_out(problem, "Is it up (`epochd up`)? --url or EPOCHD_URL says where.")
+    if problem.status == HTTPStatus.UNAUTHORIZED:
+        return with_way_out(problem, "--key or EPOCHD_KEY gives the key.")
+    return str(problem)

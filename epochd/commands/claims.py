@@ -16,7 +16,7 @@ from epochd.claim_words import VERDICTS, effect, share
 from epochd.client import Client
 from epochd.commands.asking import HERE, Key, Url, asking
 from epochd.commands.server_parts import server_parts
-from epochd.own_service import data_folder, exit_status, make_console, relative, serving
+from epochd.own_service import data_folder, exit_status, make_console, make_folder, relative, serving
 from epochd.transport import Json
 
 
@@ -39,11 +39,12 @@ def claims(
 
     def work() -> bool:
         wanted, began = chosen(names or []), time.monotonic()
+        make_folder(out, "folder", "--out")  # before what takes long
         service = asking(url, key) if data is None else _own_service(data, key, console)
         with service as client:
             found, pictures = check(client, wanted, console, retrain=retrain)
-        _save(out, found, page(found, pictures))
         _show(found, console)
+        _save(out, found, page(found, pictures))
         said = f"checked in {time.monotonic() - began:.0f} s; report: {relative(out / 'claims.html')}"
         console.print(said, highlight=False, soft_wrap=True)
         return all(one["replicates"] for one in found["claims"])
@@ -58,7 +59,6 @@ def _own_service(data: Path, key: str | None, console: Console) -> Iterator[Clie
 
 
 def _save(folder: Path, found: Json, page: str) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
     (folder / "claims.json").write_text(f"{json.dumps(found, indent=1, ensure_ascii=False)}\n", encoding="utf-8")
     (folder / "claims.html").write_text(page, encoding="utf-8")
 

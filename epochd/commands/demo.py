@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from epochd.client import Client
+from epochd.commands.server_parts import server_parts
 from epochd.own_service import data_folder, exit_status, make_console, relative, serving
 from epochd.transport import Json
 from epochd.watching import watch
@@ -42,10 +43,16 @@ EXAMPLES: Final = (
 
 def demo(
     data: Annotated[
-        Path | None, typer.Option(help="Data folder of the service; by default a fresh one.", file_okay=False)
+        Path | None,
+        typer.Option(
+            help="Data folder of the service; by default a fresh one, demo/DATE-TIME in EPOCHD_DATA or var.",
+            file_okay=False,
+        ),
     ] = None,
 ) -> None:
     """Start a service, train the chapter's examples through it, show what came out, and stop it."""
+    with server_parts("demo"):
+        import mlcore.data.fashion_mnist  # noqa: F401  it and the service run as processes, which would fail later
     raise typer.Exit(exit_status(lambda: _demonstrate(data, make_console())))
 
 

@@ -95,10 +95,12 @@ def revoke(
 
 
 def _wanted(owner: str | None, scope: Scope, label: str, roster: Path | None) -> list[NewKey]:
-    if roster is not None and (owner or label):
+    if roster is not None and (owner is not None or label):
         raise typer.BadParameter("the file says whose the keys are, and what for", param_hint="--from")
     try:
-        return [NewKey(owner or "local", scope, label)] if roster is None else read_roster(roster, scope)
+        if roster is not None:
+            return read_roster(roster, scope)
+        return [NewKey("local" if owner is None else owner, scope, label)]
     except ValueError as problem:
         raise typer.BadParameter(str(problem), param_hint="--owner") from None
     except RosterUnusable as problem:
@@ -114,13 +116,16 @@ def _make(wanted: Sequence[NewKey], data: Path) -> list[str]:
 
 @contextmanager
 def _database(data: Path, *, may_be_new: bool) -> "Iterator[Database]":
-    """Yield the service's database, which is made where it may be new; what goes wrong ends the command."""
+    """Yield the service's database; what goes wrong ends the command.
+
+    Where it may be new it is made, and an old one in a data folder is migrated; otherwise it is taken as it is.
+    """
     with server_parts("keys"):
         from epochd import starting
         from store.engine import Database, make_engine
         from store.errors import StoreError
         from store.settings import StoreSettings
-        from store.startup import prepare
+        from store.startup import prepare, require_database
     try:
         with starting.settings_explained():
             settings = StoreSettings(data=data)
@@ -129,7 +134,7 @@ def _database(data: Path, *, may_be_new: bool) -> "Iterator[Database]":
         elif settings.database_url is None:
             starting.make_data_folder(settings.data)
         with starting.database_explained(settings):
-            prepare(settings)
+            (prepare if may_be_new else require_database)(settings)
             database = Database(make_engine(settings.url))
             try:
                 yield database

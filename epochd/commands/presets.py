@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from epochd.commands.asking import HERE, Key, Url, asking
+from epochd.watching import counted
 
 
 def presets(url: Url = HERE, key: Key = None) -> None:
@@ -29,7 +30,9 @@ def run(
     service = url.rstrip("/")
     with asking(url, key) as client:
         experiment = client.run_preset(preset)
-        typer.echo(f"{experiment['name']}: {experiment['runs']['total']} runs, {service}{experiment['links']['self']}")
+        typer.echo(
+            f"{experiment['name']}: {counted(experiment['runs']['total'])}, {service}{experiment['links']['self']}"
+        )
         ended = client.wait(experiment["id"])
         figure = next(each["figure"] for each in client.presets() if each["name"] == preset)
     typer.echo(f"{ended['status']}: {service}{figure.format(experiment_id=ended['id'])}")

@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from epochd.client import Client
 from epochd.commands.asking import HERE, Key, Url, asking
 from epochd.transport import Event, Json
+from epochd.watching import counted
 
 
 def watch(
@@ -29,6 +30,7 @@ def _follow(client: Client, experiment_id: UUID, console: Console) -> str | None
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("epochs")
     with Progress(*columns, TimeElapsedColumn(), console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("connecting")
+        ended: str | None = None
         for event in client.events(experiment_id):
             for line in _lines(event):
                 progress.console.print(line, highlight=False, markup=False)
@@ -36,7 +38,7 @@ def _follow(client: Client, experiment_id: UUID, console: Console) -> str | None
                 done = event.data["progress"]
                 progress.update(task, description=_counts(event), completed=done["epochs_done"], total=done["epochs"])
             if event.kind == "end":
-                ended: str | None = event.data["status"]
+                ended = event.data["status"]
     return ended
 
 
@@ -58,6 +60,6 @@ def _is_news(change: Json) -> bool:
 
 
 def _what(change: Json) -> str:
-    many = f"{change['runs']} runs" if change["runs"] and change["of"] == "run" else change["of"]
+    many = counted(change["runs"]) if change["runs"] and change["of"] == "run" else change["of"]
     what = change["status"] or change["kind"].replace("_", " ")
     return f"{many} {what}" + (f": {change['reason']}" if change["reason"] else "")

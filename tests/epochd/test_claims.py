@@ -145,6 +145,14 @@ def test_an_unknown_claim_and_an_absent_service_are_told(tmp_path: Path) -> None
     assert "Traceback" not in absent.stderr
 
 
+def test_a_folder_for_the_report_that_cannot_be_made_is_told_before_anything_is_trained(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    refused = epochd_claims(QUICK[-1], "--url", "http://127.0.0.1:9", "--out", tmp_path / "file" / "out")
+    assert refused.returncode == 1
+    said = " ".join(refused.stderr.split())
+    assert said.endswith("/out cannot be made: Not a directory; choose another with --out.")
+
+
 @pytest.mark.parametrize(
     ("value", "said"),
     [

@@ -178,6 +178,21 @@ def test_a_preset_is_run_by_its_name_and_drawn(client: Client) -> None:
         client.run_preset("polynomial")
 
 
+def test_a_preset_takes_a_name_of_its_own(client: Client) -> None:
+    experiment = client.run_preset("polynomial-normal", name="mine")
+
+    assert experiment["name"] == "mine"
+
+
+@pytest.mark.parametrize("name", ["x?y", "a#b", "a b", "%", "é…"])
+def test_a_name_arrives_as_it_is_whatever_is_in_it(client: Client, name: str) -> None:
+    with pytest.raises(EpochdError, match="404") as caught:
+        client.run_preset(name)
+    assert name in caught.value.detail
+    with pytest.raises(EpochdError, match="There is no such variant"):
+        client.variant(name)
+
+
 def test_the_fit_of_a_polynomial(client: Client, finished: Json) -> None:
     fit = client.fit(finished["id"])
 
@@ -208,6 +223,13 @@ def test_two_configurations_are_compared(client: Client, finished: Json) -> None
     assert (found["pairs"], found["metric"], found["at"]) == (1, "train_loss", "last")
     assert found["a"]["values"] == {"degree": 1}
     assert found["difference"]["mean"] == found["a"]["mean"] - found["b"]["mean"]
+
+
+def test_a_side_without_experiment_is_refused_by_the_service(client: Client, finished: Json) -> None:
+    with pytest.raises(EpochdError, match="/a/experiment") as caught:
+        client.compare({"where": {}}, finished["experiment_id"])
+
+    assert caught.value.status == 422
 
 
 def test_concepts_in_numbers_and_pictures(client: Client) -> None:

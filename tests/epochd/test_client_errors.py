@@ -62,7 +62,8 @@ def test_an_answer_of_something_else_is_an_error_too(status: int, body: bytes) -
     assert caught.value.status == status
 
 
-def test_the_key_travels_as_a_bearer_token() -> None:
+@pytest.mark.parametrize("key", ["secret", "secret ", " secret\n"])
+def test_the_key_travels_as_a_bearer_token(key: str) -> None:
     received: list[str | None] = []
 
     class Keeper(http.server.BaseHTTPRequestHandler):
@@ -79,8 +80,30 @@ def test_the_key_travels_as_a_bearer_token() -> None:
     with http.server.HTTPServer(("127.0.0.1", 0), Keeper) as server:
         thread = threading.Thread(target=server.handle_request)
         thread.start()
-        with Client(f"http://127.0.0.1:{server.server_port}", key="secret") as client:
+        with Client(f"http://127.0.0.1:{server.server_port}", key=key) as client:
             client.ready()
         thread.join()
 
     assert received == ["Bearer secret"]
+
+
+@pytest.mark.parametrize("key", ["secret…", "secret key", "secret\nkey", "secret\x00"])
+def test_a_key_that_cannot_be_sent_is_refused_and_not_shown(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(EpochdError, match="--key or EPOCHD_KEY") as caught:
+        Client(nobodys_address(), key)
+    assert "secret" not in str(caught.value)
+    monkeypatch.setenv("EPOCHD_KEY", key.replace("\x00", "\x01"))
+    with pytest.raises(EpochdError, match="--key or EPOCHD_KEY"):
+        Client(nobodys_address())
+
+
+@pytest.mark.parametrize("key", ["lesson…", " lesson", "lesson\n"])
+def test_an_idempotency_key_that_cannot_be_sent_is_refused(key: str) -> None:
+    with Client(nobodys_address()) as client, pytest.raises(EpochdError, match="idempotency key"):
+        client.submit({"variant": "polynomial"}, idempotency_key=key)
+
+
+@pytest.mark.parametrize("address", ["", "foo", "127.0.0.1:8000", "ftp://127.0.0.1", "http://", "http://[::1"])
+def test_an_address_that_is_none_is_refused_at_once(address: str) -> None:
+    with pytest.raises(EpochdError, match="is no address of a service"):
+        Client(address)

@@ -3,6 +3,7 @@
 import http.server
 import threading
 from collections.abc import Sequence
+from uuid import uuid4
 
 import httpx2
 import pytest
@@ -27,6 +28,14 @@ def test_the_events_of_an_experiment_come_once_and_lead_to_its_end(client: Clien
     assert [event.id for event in rest if event.kind in ("status", "end")] == [
         event.id for event in told[place:] if event.kind in ("status", "end")
     ]
+
+
+def test_nothing_comes_after_the_end(client: Client) -> None:
+    experiment = client.submit(QUICK, wait=30)
+    end = list(client.events(experiment["id"]))[-1]
+
+    assert end.kind == "end"
+    assert list(client.events(experiment["id"], last_id=end.id)) == []
 
 
 def _epochs(told: Sequence[Event]) -> list[int]:
@@ -58,6 +67,13 @@ def test_submitting_can_wait_for_the_end(client: Client) -> None:
 
 def test_the_same_key_submits_once(client: Client) -> None:
     first, again = (client.submit(QUICK, idempotency_key=f"suite-{id(client)}") for _ in range(2))
+
+    assert first["id"] == again["id"]
+
+
+def test_a_uuid_is_a_key_as_its_text_is(client: Client) -> None:
+    key = uuid4()
+    first, again = (client.submit(QUICK, idempotency_key=each) for each in (key, str(key)))
 
     assert first["id"] == again["id"]
 

@@ -8,8 +8,11 @@ import time
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from epochd import Client, EpochdError
+from store.engine import make_engine
+from tests.conftest import migrate
 from tests.end_to_end.service import EPOCHD
 from tests.epochd.command_line import epochd, nobodys_address
 from tests.servers import fresh_database
@@ -18,6 +21,10 @@ NO_ID = "0198a000-0000-7000-8000-000000000000"
 SAMPLE = Path(__file__).parents[1] / "fashion_mnist_sample"
 ON_DATA = pytest.mark.parametrize(
     "words", [("up", "--port", "0"), ("keys", "create"), ("keys", "list"), ("keys", "revoke", NO_ID)], ids=" ".join
+)
+
+ASKING = pytest.mark.parametrize(
+    "words", [("presets",), ("run", "mlp-concise"), ("watch", NO_ID), ("claims",)], ids=lambda words: words[0]
 )
 
 
@@ -90,6 +97,22 @@ def test_the_api_alone_names_what_is_wrong_too(tmp_path: Path) -> None:
     assert refused.stderr.startswith("EPOCHD_MAX_BODY_BYTES: ")
 
 
+@pytest.mark.parametrize("port", ["-1", "65536", "999999", "http"])
+def test_the_api_alone_refuses_what_is_no_port(port: str) -> None:
+    command = [sys.executable, "-m", "epochd.serve", f"--port={port}"]
+    refused = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert refused.returncode == 2
+    assert f"{port} is no port" in refused.stderr
+
+
+@pytest.mark.parametrize("url", ["nonsense", "amqp://somebody:secret@localhost"])
+def test_a_broker_of_another_kind_is_refused(url: str, tmp_path: Path) -> None:
+    said = refusal("up", "--port", "0", "--data", tmp_path, EPOCHD_BROKER_URL=url)
+    assert said.startswith("EPOCHD_BROKER_URL: ")
+    assert "redis://" in said
+    assert "secret" not in said
+
+
 @ON_DATA
 @pytest.mark.parametrize("url", ["mysql://somebody:secret@localhost/epochd", "nonsense"])
 def test_a_database_of_another_kind_is_refused(words: tuple[str, ...], url: str, tmp_path: Path) -> None:
@@ -107,8 +130,19 @@ def test_looking_for_keys_makes_no_database(words: tuple[str, ...], tmp_path: Pa
     assert not data.exists()
 
 
-def test_the_keys_of_a_server_need_no_file(postgresql: str, tmp_path: Path) -> None:
-    with fresh_database(postgresql) as url:
+@pytest.mark.parametrize("words", [("list",), ("revoke", NO_ID)], ids=" ".join)
+def test_looking_for_keys_migrates_no_database(words: tuple[str, ...], tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'epochd.db'}"
+    migrate(url, "0001")
+    assert "python -m store.schema" in refusal("keys", *words, "--data", tmp_path)
+    with make_engine(url).connect() as connection:
+        assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one() == "0001"
+    assert epochd("keys", "create", "--data", tmp_path).returncode == 0
+    assert "local" in epochd("keys", "list", "--data", tmp_path).stdout
+
+
+def test_the_keys_of_a_server_need_no_file(postgresql: str, postgresql_template: str, tmp_path: Path) -> None:
+    with fresh_database(postgresql, postgresql_template) as url:
         listed = epochd("keys", "list", "--data", tmp_path / "data", EPOCHD_DATABASE_URL=url)
     assert "There are no keys" in listed.stdout, listed.stderr
     assert not (tmp_path / "data").exists()
@@ -118,15 +152,34 @@ def test_whose_a_key_is_by_default_is_in_the_help() -> None:
     assert "[default: (local)]" in " ".join(epochd("keys", "create", "--help", COLUMNS="200").stdout.split())
 
 
-@pytest.mark.parametrize(
-    "words", [("presets",), ("run", "mlp-concise"), ("watch", NO_ID), ("claims",)], ids=lambda words: words[0]
-)
-@pytest.mark.parametrize("address", [None, "127.0.0.1:8000", "http://127.0.0.1:port"], ids=str)
-def test_a_service_that_does_not_answer_is_told_with_the_way_out(words: tuple[str, ...], address: str | None) -> None:
-    url = address or nobodys_address()
+@ASKING
+def test_a_service_that_does_not_answer_is_told_with_the_way_out(words: tuple[str, ...]) -> None:
+    url = nobodys_address()
     said = refusal(*words, "--url", url)
     assert url in said
-    assert said.endswith("Is it up (`epochd up`)? --url or EPOCHD_URL says where.")
+    assert said.endswith(". Is it up (`epochd up`)? --url or EPOCHD_URL says where.")
+    assert ".." not in said
+
+
+@ASKING
+@pytest.mark.parametrize("address", ["foo", "127.0.0.1:8000", "http://127.0.0.1:port"])
+def test_an_address_that_is_none_is_told(words: tuple[str, ...], address: str) -> None:
+    said = refusal(*words, "--url", address)
+    assert said.startswith(f"{address} is no address of a service: ")
+    assert "Is it up" not in said
+
+
+@ASKING
+def test_a_key_that_cannot_be_sent_is_told_and_not_shown(words: tuple[str, ...]) -> None:
+    said = refusal(*words, "--url", nobodys_address(), EPOCHD_KEY="epochd_secret…")
+    assert "EPOCHD_KEY" in said
+    assert "secret" not in said
+    assert "Is it up" not in said
+
+
+def test_a_preset_of_one_run_is_said_to_have_one(service: str) -> None:
+    assert ": 1 run, http" in epochd("run", "polynomial-normal", "--url", service).stdout
+    assert "x?y" in refusal("run", "x?y", "--url", service)
 
 
 def test_events_of_a_service_that_is_not_there_are_not_waited_for() -> None:
@@ -141,3 +194,14 @@ def test_an_address_may_end_with_a_slash(service: str) -> None:
     assert ran.returncode == 0, ran.stderr
     assert f" {service}/v1/experiments/" in ran.stdout
     assert "//v1" not in ran.stdout
+
+
+def test_make_hands_the_demo_its_data_folder(tmp_path: Path) -> None:
+    said = subprocess.run(
+        ["make", "-n", "demo", f"DATA={tmp_path}"], cwd=SAMPLE.parents[1], capture_output=True, text=True, check=True
+    )
+    assert f"EPOCHD_DATA='{tmp_path}' .venv/bin/epochd demo" in said.stdout
+
+
+def test_where_the_demo_makes_its_folder_is_in_the_help() -> None:
+    assert "demo/DATE-TIME in EPOCHD_DATA or var" in " ".join(epochd("demo", "--help", COLUMNS="200").stdout.split())

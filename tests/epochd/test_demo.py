@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from epochd.commands.demo import EXAMPLES
+from tests.epochd.command_line import epochd
 
 REPOSITORY = Path(__file__).parents[2]
 SAMPLE = REPOSITORY / "tests" / "fashion_mnist_sample"
@@ -89,6 +90,26 @@ def test_a_service_that_cannot_start_is_told(sample: Path) -> None:
     assert process.returncode == 1
     assert "did not start" in errors, output
     assert process_ids_naming(sample) == set()
+
+
+def test_a_service_that_asks_for_a_key_is_told_with_the_way_out(sample: Path) -> None:
+    assert epochd("keys", "create", "--data", sample).returncode == 0
+
+    refused = epochd("demo", "--data", sample)
+
+    assert refused.returncode == 1
+    assert "401 " in refused.stderr
+    assert " ".join(refused.stderr.split()).endswith(". EPOCHD_KEY gives the key.")
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    refused = epochd("demo", EPOCHD_DATA=str(tmp_path / "file" / "data"))
+
+    assert refused.returncode == 1
+    assert "Traceback" not in refused.stderr
+    assert "cannot be made: Not a directory; choose another with --data." in " ".join(refused.stderr.split())
 
 
 def process_ids_naming(folder: Path) -> set[int]:

@@ -66,6 +66,7 @@ def test_the_command_line_takes_a_key_as_an_option_or_from_the_environment(
     service, keys = classroom
     refused = epochd("presets", "--url", service.url)
     assert (refused.returncode, "401" in refused.stderr) == (1, True)
+    assert refused.stderr.endswith(". --key or EPOCHD_KEY gives the key.\n")
     assert epochd("presets", "--url", service.url, "--key", keys["ann"]).returncode == 0
     monkeypatch.setenv("EPOCHD_KEY", keys["ann"])
     assert epochd("presets", "--url", service.url).returncode == 0
@@ -102,6 +103,14 @@ def test_keys_are_listed_and_revoked_while_the_service_runs(classroom: tuple[Ser
     again = epochd("keys", "revoke", line.split()[0], "--data", service.data)
     assert again.returncode == 1
     assert "no valid key" in again.stderr
+
+
+@pytest.mark.parametrize("words", [("--owner", ""), ("--owner", "", "--from", "-")], ids=len)
+def test_nobody_is_no_owner(words: tuple[str, ...], tmp_path: Path) -> None:
+    refused = epochd("keys", "create", *words, "--data", tmp_path / "data", given=ROSTER, COLUMNS="200")
+    assert refused.returncode == 2
+    assert ("an owner has 1 to 200" if len(words) == 2 else "the file says whose") in refused.stderr
+    assert not (tmp_path / "data").exists()
 
 
 def test_a_class_gets_its_keys_from_a_roster(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def test_the_base_dependencies_are_enough(code: str) -> None:
     assert (result.returncode, result.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("command", ["up", "claims"])
+@pytest.mark.parametrize("command", ["up", "demo", "claims"])
 def test_what_needs_the_server_says_what_to_install(command: str) -> None:
     result = run_with_base_only(f"from epochd.commands import main; sys.argv = ['epochd', {command!r}]; main()")
 

@@ -18,6 +18,13 @@ def test_it_trains_and_prints_the_metrics(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_the_help_lists_each_option_once_and_says_the_default_variant(tmp_path: Path) -> None:
+    said = run("--help", cwd=tmp_path, COLUMNS="200").stdout
+    assert "\n  --degree JSON\n" in said
+    assert "\n  --batch_size JSON, --batch-size JSON\n" in said
+    assert "what to train (polynomial)" in said
+
+
 def test_a_wrong_value_is_named(tmp_path: Path) -> None:
     done = run("--variant", "mlp", "--epochs", "0", cwd=tmp_path)
     assert done.returncode == 2

@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,6 +41,14 @@ def test_an_empty_database_is_not(empty: Database) -> None:
     assert not schema.is_current(empty.engine)
     with pytest.raises(SchemaOutdated, match="migrate"):
         schema.check(empty.engine)
+
+
+def test_asking_for_help_makes_no_database(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "store.schema", "--help"]
+    environment = {**os.environ, "EPOCHD_DATA": str(tmp_path / "data")}
+    asked = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert "EPOCHD_DATABASE_URL" in asked.stdout
+    assert not (tmp_path / "data").exists()
 
 
 def test_upgrading_twice_changes_nothing(database: Database) -> None:

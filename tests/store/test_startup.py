@@ -87,9 +87,18 @@ def test_a_database_that_does_not_answer_is_named_without_its_password(tmp_path:
 
 def test_a_folder_that_is_not_there_is_not_waited_for(tmp_path: Path) -> None:
     start = time.monotonic()
-    with pytest.raises(DatabaseUnreachable, match="nowhere"):
+    with pytest.raises(DatabaseUnreachable, match=r"nowhere.*`python -m store\.schema`.*EPOCHD_DATA\."):
         require_database(StoreSettings(data=tmp_path / "nowhere", database_url=None))
+    named = f"sqlite:///{tmp_path / 'nowhere' / 'named.db'}"
+    with pytest.raises(DatabaseUnreachable, match=r"named\.db.*Make its folder.*EPOCHD_DATABASE_URL"):
+        require_database(StoreSettings(data=tmp_path, database_url=named))
     assert time.monotonic() - start < 20
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(DatabaseUnreachable, match=r"cannot be made: Not a directory\. .*EPOCHD_DATA"):
+        prepare(StoreSettings(data=tmp_path / "file" / "data", database_url=None))
 
 
 def test_a_server_that_comes_up_late_is_waited_for(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from tests.servers import Server
 from tests.waiting import wait_until
@@ -18,6 +19,18 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path) -> WorkerSettings:
     """Settings of either broker."""
     url = next(request.getfixturevalue("redis")) if request.param == "redis" else None
     return WorkerSettings(data=tmp_path, broker_url=url)
+
+
+@pytest.mark.parametrize("url", ["redis://:secret@host:6379/0", "rediss://host", "memory://", None])
+def test_addresses_of_brokers(url: str | None) -> None:
+    assert WorkerSettings(broker_url=url).broker_url == url
+
+
+@pytest.mark.parametrize("url", ["", "nonsense", "redis", "amqp://somebody:secret@host"])
+def test_what_is_no_address_of_a_broker_is_refused_and_not_shown(url: str) -> None:
+    with pytest.raises(ValidationError, match="redis://:password@host") as refused:
+        WorkerSettings(broker_url=url)
+    assert "secret" not in str(refused.value)
 
 
 def hints(settings: WorkerSettings, queue: str) -> list[Any]:
