@@ -8,7 +8,6 @@ import http.client
 import logging
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -25,7 +24,7 @@ from worker import cards
 from worker.cards import Card
 from worker.openmp import environment, usable_cores
 from worker.settings import WorkerSettings
-from worker.stopping import Stop
+from worker.stopping import Stop, how_it_ended
 
 logger = logging.getLogger(__name__)
 
@@ -84,7 +83,7 @@ class Supervised:
                 self._failed(f"could not be started: {problem}", lived=0.0)
 
     def _ended(self, status: int) -> None:
-        how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
+        how = how_it_ended(status)
         self.last_end = {"EPOCHD_PREDECESSOR": f"its worker {how}"}
         self._failed(how, lived=time.monotonic() - self.started_at)
 

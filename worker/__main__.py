@@ -2,7 +2,6 @@
 
 import logging
 import os
-import signal
 import sys
 import threading
 import time
@@ -13,7 +12,7 @@ from celery import Celery, concurrency, signals
 
 from store.errors import StoreError
 from store.startup import require_database
-from worker import cards, tasks
+from worker import cards, stopping, tasks
 from worker.broker import make_app
 from worker.lifeline import end_with
 from worker.logs import configure_logging
@@ -90,10 +89,7 @@ def how_it_ended(child: Any) -> str:  # noqa: ANN401 - billiard has no types
     deadline = time.monotonic() + EXIT_STATUS_SECONDS
     while child.exitcode is None and time.monotonic() < deadline:
         time.sleep(0.01)
-    status = child.exitcode
-    if status is None:
-        return "went away"
-    return f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
+    return "went away" if child.exitcode is None else stopping.how_it_ended(child.exitcode)
 
 
 def _celery_worker(app: Celery, name: str, queues: tuple[str, ...]) -> Any:  # noqa: ANN401

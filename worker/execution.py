@@ -197,8 +197,8 @@ class Execution:
             to_cancel = self._recorder.look()
         else:
             to_cancel = self._recorder.add(report)
-            self._end_diverged(report)
-            self._keep(training, report.epoch)
+            to_cancel += self._end_diverged(report)
+            to_cancel += self._keep(training, report.epoch)
         self._cancel(training, to_cancel)
         if self._goes_on(report) and self._recorder.state_is_due():
             self._cancel(training, self._store_state(training))
@@ -210,29 +210,30 @@ class Execution:
     def _runs(self) -> list[ClaimedRun]:
         return list(self._recorder.live.values())
 
-    def _end_diverged(self, report: EpochReport) -> None:
-        if report.diverged:
-            lost = [run for run in self._runs() if run.index in report.diverged]
-            self._fail(lost, "diverged", DIVERGED.format(epoch=report.epoch))
+    def _end_diverged(self, report: EpochReport) -> list[ClaimedRun]:
+        """End the runs that diverged; returns the runs to cancel, as every write does."""
+        if not report.diverged:
+            return []
+        lost = [run for run in self._runs() if run.index in report.diverged]
+        return self._fail(lost, "diverged", DIVERGED.format(epoch=report.epoch))
 
-    def _fail(self, runs: Sequence[ClaimedRun], kind: str, detail: str) -> None:
+    def _fail(self, runs: Sequence[ClaimedRun], kind: str, detail: str) -> list[ClaimedRun]:
         error = {"kind": kind, "detail": detail}
-        self._recorder.store(ended=[Ended(run, Status.FAILED, error) for run in runs])
+        return self._recorder.store(ended=[Ended(run, Status.FAILED, error) for run in runs])
 
     def _cancel(self, training: Training, asked: Sequence[ClaimedRun]) -> None:
-        to_cancel = [run for run in asked if run.index in self._recorder.live]
-        for run in to_cancel:
-            training.stop(run.index)
+        to_cancel = {run.index: run for run in asked if run.index in self._recorder.live}  # asked for more than once
+        for index in to_cancel:
+            training.stop(index)
         if to_cancel:
-            self._recorder.store(ended=[Ended(run, Status.CANCELLED) for run in to_cancel])
+            self._recorder.store(ended=[Ended(run, Status.CANCELLED) for run in to_cancel.values()])
 
-    def _keep(self, training: Training, epoch: int) -> None:
-        """Keep the weights of this epoch for the runs that want every k-th."""
+    def _keep(self, training: Training, epoch: int) -> list[ClaimedRun]:
+        """Keep the weights of this epoch for the runs that want every k-th; returns the runs to cancel."""
         if not self._keep_every:
-            return
+            return []
         wanted = [run for run in self._runs() if epoch % self._keep_every.get(run.index, epoch + 1) == 0]
-        if wanted:
-            self._recorder.store(kept=[self._kept(training, run, "epoch") for run in wanted])
+        return self._recorder.store(kept=[self._kept(training, run, "epoch") for run in wanted]) if wanted else []
 
     def _kept(self, training: Training, run: ClaimedRun, kind: checkpoints.Kind) -> Kept:
         data = checkpoint.weights_to_bytes(training.weights(run.index), epoch=training.epoch)

@@ -32,3 +32,11 @@ class Stop:
     def _handle(self, *_: object) -> None:
         with suppress(BlockingIOError):
             os.write(self._tell, b"\0")
+
+
+def how_it_ended(status: int) -> str:
+    """Say what a process ended of: its exit status, or minus the number of the signal that killed it."""
+    if status >= 0:
+        return f"ended with status {status}"
+    known = {one.value: one.name for one in signal.Signals}  # of those for real time only the first and the last
+    return f"was killed by {known.get(-status, f'signal {-status}')}"

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from worker.stopping import end_signals
+from worker.stopping import end_signals, how_it_ended
 
 WAITS = """
 from worker.stopping import Stop
@@ -41,3 +41,16 @@ def test_what_nohup_protects_outlives_its_terminal() -> None:
         os.kill(process.pid, signal.SIGHUP)
         process.send_signal(signal.SIGTERM)
         assert process.communicate(timeout=30)[0] == "told True True\n"
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (0, "ended with status 0"),
+        (70, "ended with status 70"),
+        (-signal.SIGKILL, "was killed by SIGKILL"),
+        (-(signal.SIGRTMIN + 3), f"was killed by signal {signal.SIGRTMIN + 3}"),
+    ],
+)
+def test_an_end_is_told_whatever_the_signal(status: int, said: str) -> None:
+    assert how_it_ended(status) == said
