@@ -10,13 +10,13 @@ from sqlalchemy.orm import Session
 
 from api import labels, sides
 from api.curves import best_row
-from api.figures import short
 from api.invalid import Fault
 from api.outcomes import result_of
 from api.problems import invalid_problem
 from api.schemas import comparison as schemas
 from api.schemas.sweeps import OutcomeCounts
 from api.sides import Chosen
+from api.text import short
 from mlcore.analysis.comparison import Comparison, Pairs, compare, pair, replicates
 from mlcore.analysis.evidence import OUTCOMES
 from mlcore.analysis.statistics import Estimate

@@ -35,14 +35,15 @@ def answer(request: Request, query: CurveQuery, shown: Answer) -> Response:
     """The curve in the format the client asked for; raises Problem 406."""
     form = choose(request, query.format, FORMATS)
     curve = cut(shown.curve, query, most_points(query, form))
+    columns = query.metric or shown.metrics
     if not curve.epochs.size and form not in PICTURES:
-        curve = curves.empty(query.metric or shown.metrics)
+        curve = Curve.empty(columns)
     content = curves.encode(curves.to_json(shown.head, curve))
     said = f"{form} {shown.title} {shown.subtitle}".encode()
     return conditional(
         request,
         etag_of(said + content),
-        lambda: content if form == "json" else _write(form, shown, curve, query.metric or shown.metrics),
+        lambda: content if form == "json" else _write(form, shown, curve, columns),
         MEDIA_TYPES[form],
         settled=form not in PICTURES and shown.settled,
     )

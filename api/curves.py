@@ -37,11 +37,6 @@ def pick(curve: Curve, names: Sequence[str]) -> Curve:
     return Curve(curve.epochs, {name: curve.series[name] for name in names if name in curve.series}) if names else curve
 
 
-def empty(names: Sequence[str]) -> Curve:
-    """No epochs of these metrics."""
-    return Curve(np.empty(0, np.int64), {name: np.empty(0) for name in names})
-
-
 def thin(curve: Curve, most: int, best: int | None = None) -> Curve:
     """At most `most` epochs of the curve, so chosen that its drawing looks the same."""
     return curve if len(curve.epochs) <= most else at(curve, telling_rows(curve, most, best))

@@ -147,7 +147,7 @@ class Feed:
         """Read what these flushes may have stored of the followed runs, in their order."""
         if not flushes:
             return []
-        runs = following.followed(session, self.experiment_id, self.run_ids)
+        runs = following.followed(session, self.experiment_id, self.run_ids, since=flushes[0].seq)
         spans = _spans(flushes, runs)
         found = stored.parts(session, spans)
         by_id = {run.id: run for run in runs}

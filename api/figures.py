@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from api import fonts, labels
-from api.text import only_text
+from api.text import wrapped
 from store.curves import Curve
 
 if TYPE_CHECKING:
@@ -281,17 +281,6 @@ def needs_log(arrays: Sequence[Values]) -> bool:
         return False
     spans = math.log10(max(highest) / lowest) > DECADES_FOR_LOG
     return spans or max(highest) > FAR_OFF_LINEAR * float(np.median(highest))
-
-
-def wrapped(text: str, width: int) -> str:
-    """At most two lines of at most so many characters; a name stored long ago may hold what is no text."""
-    return textwrap.fill(only_text(text), width, max_lines=2, placeholder=" …")
-
-
-def short(text: str, longest: int) -> str:
-    """One line of at most so many characters."""
-    line = " ".join(text.split())
-    return line if len(line) <= longest else line[: longest - 1] + "…"
 
 
 @cache

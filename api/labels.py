@@ -78,11 +78,12 @@ def value(given: Any) -> str:  # noqa: ANN401  any JSON value
 
 def apart(values: Sequence[Any]) -> list[str]:
     """The values along an axis, numbers with as few digits as tell them apart; three where they have as many."""
+    whole = [value(one) for one in values]
     for digits in range(3, 12):
-        said = [f"{float(f'{one:.{digits}g}'):.12g}" if isinstance(one, float) else value(one) for one in values]
-        if len(set(said)) == len(set(map(value, values))):
+        said = [value(float(f"{one:.{digits}g}") if isinstance(one, float) else one) for one in values]
+        if len(set(said)) == len(set(whole)):
             return said
-    return [value(one) for one in values]
+    return whole
 
 
 def point(values: Mapping[str, Any]) -> str:

@@ -56,7 +56,7 @@ class Plan:
     def validation(self, live: int) -> Validation:
         """What the request would submit, and how long so many live workers would be busy with it."""
         heavy = [(self._heavy(stack), len(stack)) for stack in self.stacks]
-        seconds = [self._seconds(stack) for stack in self.stacks]
+        seconds = [self._seconds(stack, spec) for stack, (spec, _) in zip(self.stacks, heavy, strict=True)]
         return Validation(
             runs=len(self.specs),
             jobs=len(self.stacks),
@@ -66,9 +66,9 @@ class Plan:
             specs=[self._resolved(number) for number in range(min(len(self.specs), MOST_SPECS))],
         )
 
-    def _seconds(self, stack: list[int]) -> float:
+    def _seconds(self, stack: list[int], heaviest: RunSpec) -> float:
         groups = count_groups([self.specs[number] for number in stack[:NEIGHBOURS]], len(stack))
-        return stack_seconds(self._heavy(stack), len(stack), groups, self.capacity)
+        return stack_seconds(heaviest, len(stack), groups, self.capacity)
 
     def _heavy(self, stack: list[int]) -> RunSpec:
         """Return the heavier of a stack's first and last run: along a grid's axis one of them is the heaviest."""

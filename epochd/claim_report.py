@@ -11,7 +11,7 @@ from typing import Final
 from epochd.claim_figures import Picture, strip
 from epochd.claim_words import VERDICTS, claimed, effect, interval, number, share
 from epochd.transport import Json
-from epochd.watching import counted
+from mlcore.words import counted
 
 SECTIONS: Final = {
     "4.1": "Multilayer perceptrons",
@@ -207,5 +207,5 @@ def _experiment(one: Json) -> str:
     lost = f", {runs['failed']} failed" if runs["failed"] else ""
     errors = "".join(f"<p>{escape(error)}</p>" for error in one["errors"])
     request = escape(json.dumps(one["request"], indent=1, ensure_ascii=False))
-    summary = f"<summary>{escape(one['name'])}: {counted(runs['total'])}{lost}</summary>"
+    summary = f"<summary>{escape(one['name'])}: {counted(runs['total'], 'run')}{lost}</summary>"
     return f"<details>{summary}{errors}<pre>{request}</pre></details>"

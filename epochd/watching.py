@@ -15,11 +15,6 @@ from epochd.transport import Json
 LOOK_SECONDS: Final = 0.2
 
 
-def counted(runs: int) -> str:
-    """Return how many runs there are, in words: 1 run, 2,000 runs."""
-    return "1 run" if runs == 1 else f"{runs:,} runs"
-
-
 class Display(Protocol):
     """Shows how far the experiments have come."""
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from mlcore.initialization import CLASSES, layer_sizes
 from mlcore.spec import MlpSpec, PolynomialSpec, RunSpec
-from mlcore.stack import data_of, shape_of
+from mlcore.stack import MOST_MAPPED, data_of, shape_of
 
 MOST_BYTES = 512 * 2**20
 MOST_SECONDS = 10.0
@@ -53,7 +53,6 @@ CPU = Capacity(
 )
 CONCISE_STEP_SECONDS = 250e-6
 MAPPED_STEP_SECONDS = 0.5e-6  # of a regression whose epochs are composed maps (mlcore.from_scratch.affine_regression)
-MOST_MAPPED = 1024  # numbers in the maps of a step
 JOB_SECONDS = 0.02  # to claim, begin and end one
 
 

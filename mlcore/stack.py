@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mlcore.spec import FASHION_MNIST_TEST, FASHION_MNIST_TRAIN, LinearSpec, MlpSpec, PolynomialSpec, RunSpec
 
+MOST_MAPPED = 2**10  # numbers in a regression's maps of a step, above which making them takes longer than products
 MOST_PADDING = 1.5  # columns there are for each column used, above which a group of its own for each run is cheaper
 
 
@@ -40,12 +41,16 @@ def source_of(spec: RunSpec) -> Hashable:
     """Return what decides a run's examples before a fold is held out."""
     match spec:
         case MlpSpec():
-            whole = spec.n_train == FASHION_MNIST_TRAIN and spec.n_test == FASHION_MNIST_TEST
-            return None if whole else spec.data_seed
+            return None if is_whole(spec.n_train, spec.n_test) else spec.data_seed
         case PolynomialSpec():
             return (spec.data_seed, tuple(spec.coefficients), spec.noise_std)
         case LinearSpec():
             return (spec.data_seed, spec.true_weight, spec.true_bias, spec.noise_std)
+
+
+def is_whole(n_train: int, n_test: int) -> bool:
+    """Return whether so many images are all of Fashion-MNIST, of which none is left to choose."""
+    return (n_train, n_test) == (FASHION_MNIST_TRAIN, FASHION_MNIST_TEST)
 
 
 @dataclass(frozen=True)

@@ -101,9 +101,9 @@ class Curve:
     series: dict[str, Values]
 
     @classmethod
-    def empty(cls) -> "Curve":
-        """Return the curve of a run that has stored nothing."""
-        return cls(np.empty(0, np.int64), {})
+    def empty(cls, metrics: Iterable[str] = ()) -> "Curve":
+        """Return the curve of a run that has stored nothing, with no value of these metrics."""
+        return cls(np.empty(0, np.int64), {name: np.empty(0) for name in metrics})
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ class Change:
 class Followed:
     """A run that is followed: where it trains, and whether an earlier result answered it.
 
-    `left` has the jobs that were split while it was in them, each with the sequence number at which it left.
+    `left` has jobs that were split while it was in them, each with the sequence number at which it left.
     """
 
     id: UUID
@@ -70,12 +70,15 @@ def first_runs(session: Session, experiment_id: UUID, limit: int) -> list[UUID]:
     return list(session.scalars(query))
 
 
-def followed(session: Session, experiment_id: UUID, run_ids: Collection[UUID]) -> list[Followed]:
-    """Return those of the runs that are the experiment's."""
+def followed(session: Session, experiment_id: UUID, run_ids: Collection[UUID], since: int = 0) -> list[Followed]:
+    """Return those of the runs that are the experiment's, with the jobs that they left after a sequence number."""
     columns = (Run.id, Run.job_id, Run.reused_from.is_not(None))
     query = select(*columns).where(Run.id.in_(list(run_ids)), Run.experiment_id == experiment_id)
     leaving = select(Event).where(
-        Event.experiment_id == experiment_id, Event.kind == SPLIT, Event.run_id.in_(list(run_ids))
+        Event.experiment_id == experiment_id,
+        Event.seq > since,  # of those that follow a long experiment live, few are looked at
+        Event.kind == SPLIT,
+        Event.run_id.in_(list(run_ids)),
     )
     left: defaultdict[UUID, dict[UUID, int]] = defaultdict(dict)
     for event in session.scalars(leaving):

@@ -13,9 +13,10 @@ from api.experiments import answered, shown
 from api.negotiation import conditional, etag_of, require_match
 from api.responses import NOT_MODIFIED, Responses, problems
 from api.schemas import common, experiments, runs
+from api.settings import ApiSettings
 from api.strict_json import StrictRoute
 from api.submitting import SubmittingOf
-from store import deleting, retrying
+from store import deleting, retrying, tables
 from store import experiments as stored
 from store import runs as stored_runs
 from store.admission import require_room
@@ -138,8 +139,7 @@ async def update_experiment(
     """
 
     def update(session: Session) -> bytes:
-        found, _ = stored.lock(session, experiment_id, owner)
-        require_match(request, lambda: etag_of(common.dump(shown(session, found, settings))))
+        found = _as_known(request, session, experiment_id, owner, settings)
         found = stored.annotate(session, experiment_id, **changes.applied_to(found.tags))
         return common.dump(shown(session, found, settings))
 
@@ -158,12 +158,20 @@ async def delete_experiment(
     """
 
     def delete(session: Session) -> None:
-        found, _ = stored.lock(session, experiment_id, owner)
-        require_match(request, lambda: etag_of(common.dump(shown(session, found, settings))))
+        _as_known(request, session, experiment_id, owner, settings)
         deleting.delete_experiment(session, experiment_id, owner)
 
     await writers.write(delete)
     return Response(status_code=204)
+
+
+def _as_known(
+    request: Request, session: Session, experiment_id: UUID, owner: str | None, settings: ApiSettings
+) -> tables.Experiment:
+    """Lock the experiment; raises NotFound, and Problem 412 unless it still is as an If-Match says."""
+    found, _ = stored.lock(session, experiment_id, owner)
+    require_match(request, lambda: etag_of(common.dump(shown(session, found, settings))))
+    return found
 
 
 @router.post(

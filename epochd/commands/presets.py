@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from epochd.commands.asking import HERE, Key, Url, asking
-from epochd.watching import counted
+from mlcore.words import counted
 
 
 def presets(url: Url = HERE, key: Key = None) -> None:
@@ -30,9 +30,8 @@ def run(
     service = url.rstrip("/")
     with asking(url, key) as client:
         experiment = client.run_preset(preset)
-        typer.echo(
-            f"{experiment['name']}: {counted(experiment['runs']['total'])}, {service}{experiment['links']['self']}"
-        )
+        runs = counted(experiment["runs"]["total"], "run")
+        typer.echo(f"{experiment['name']}: {runs}, {service}{experiment['links']['self']}")
         ended = client.wait(experiment["id"])
         figure = next(each["figure"] for each in client.presets() if each["name"] == preset)
     typer.echo(f"{ended['status']}: {service}{figure.format(experiment_id=ended['id'])}")

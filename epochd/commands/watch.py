@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from epochd.client import Client
 from epochd.commands.asking import HERE, Key, Url, asking
 from epochd.transport import Event, Json
-from epochd.watching import counted
+from mlcore.words import counted
 
 
 def watch(
@@ -60,6 +60,6 @@ def _is_news(change: Json) -> bool:
 
 
 def _what(change: Json) -> str:
-    many = counted(change["runs"]) if change["runs"] and change["of"] == "run" else change["of"]
+    many = counted(change["runs"], "run") if change["runs"] and change["of"] == "run" else change["of"]
     what = change["status"] or change["kind"].replace("_", " ")
     return f"{many} {what}" + (f": {change['reason']}" if change["reason"] else "")

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from mlcore.spec import FASHION_MNIST_TEST, FASHION_MNIST_TRAIN
+from mlcore.stack import is_whole
 
 
 def data_seed(spec: Mapping[str, Any]) -> int | None:
@@ -12,6 +12,7 @@ def data_seed(spec: Mapping[str, Any]) -> int | None:
     None for all of Fashion-MNIST, which is the same under every one unless it is cut into folds: runs that differ in
     nothing else are the same training again.
     """
-    sizes = spec.get("n_train"), spec.get("n_test")
-    is_whole = spec.get("variant") == "mlp" and sizes == (FASHION_MNIST_TRAIN, FASHION_MNIST_TEST)
-    return None if is_whole and spec.get("folds") is None else int(spec["data_seed"])
+    decides_nothing = (
+        spec.get("variant") == "mlp" and spec.get("folds") is None and is_whole(spec["n_train"], spec["n_test"])
+    )
+    return None if decides_nothing else int(spec["data_seed"])

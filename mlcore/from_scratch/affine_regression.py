@@ -21,11 +21,10 @@ from mlcore.from_scratch.regression import StackedRegression
 from mlcore.initialization import has_bias
 from mlcore.network import Measured, Parameters, Values
 from mlcore.spec import LinearSpec, PolynomialSpec
-from mlcore.stack import Layout
+from mlcore.stack import MOST_MAPPED, Layout
 
 # For more of either, making the maps takes longer than the calls that they save:
 MOST_FEATURES = 2000  # in a step's batches
-MOST_IN_A_STEP = 2**10  # numbers in a step's maps
 
 MOST_IN_AN_EPOCH = 2**17  # numbers in the maps of an epoch's steps, and in those of all that are trained together
 MOST_EXAMPLES = 20_000  # seen and measured together: some milliseconds
@@ -53,7 +52,7 @@ class AffineRegression(StackedRegression):
             layout.columns == 1
             and all(spec.penalty == "l2" for spec in specs)
             and layout.groups * min(batch_size, n) * inputs <= MOST_FEATURES
-            and _numbers(layout.groups, inputs) <= MOST_IN_A_STEP
+            and _numbers(layout.groups, inputs) <= MOST_MAPPED
             and _numbers(layout.groups, inputs) * -(-n // batch_size) <= MOST_IN_AN_EPOCH
         )
 
