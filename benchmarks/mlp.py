@@ -5,12 +5,15 @@ constant rate of 0.1, no momentum, no penalty, float32. A run of epochd is evalu
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from functools import partial
+from itertools import pairwise
 from time import perf_counter
 from typing import Any, Final
 
 import numpy as np
+import torch
 
 from benchmarks import book, harness, slot_like
 from benchmarks.harness import Bar, Benchmark, Findings, Options, Ratio, Series
@@ -20,9 +23,11 @@ from benchmarks.service import serving
 from mlcore.data import fashion_mnist, loading
 from mlcore.data.dataset import numbers
 from mlcore.from_scratch.mlp import StackedMlp
+from mlcore.from_scratch.shared_out import SharedOutMlp, alone_on
+from mlcore.network import Network
 from mlcore.spec import MlpSpec
 from mlcore.stack import layout_of
-from mlcore.training import EpochReport, Training
+from mlcore.training import EpochReport, Training, network_of
 
 Json = dict[str, Any]
 Side = Callable[[], object]
@@ -59,27 +64,46 @@ class Epochs:
 
 
 class Steps:
-    """The steps of an epoch without its evaluation, and their matrix products alone."""
+    """The steps of an epoch without its evaluation, and their matrix products alone, by as many threads."""
 
     def __init__(self, specs: Sequence[Json], options: Options) -> None:
         parsed = _parsed(specs, n_train=options.pick(60_000, 2560))
-        self._network = StackedMlp(parsed, layout_of(parsed), "cpu")
+        self._network = network_of(parsed, "cpu", replay=False)
         self._part = loading.load(parsed, HOME).train
         self._epoch = 0
-        self._products = Products(self.run)
-        self._products.seconds()
-
-    def run(self) -> None:
-        """Train one epoch."""
-        self._epoch += 1
-        for _ in self._network.train_epoch(self._part, self._epoch):
-            pass
+        self._products = [Products(partial(self._train, network)) for network in self._by_thread(parsed)]
+        self._threads = [
+            ThreadPoolExecutor(1, initializer=alone_on, initargs=(core,)) for core in range(len(self._products))
+        ]
+        self._products_seconds()
 
     def seconds(self) -> tuple[float, float]:
         """Time the steps and their products, one right after the other."""
         start = perf_counter()
-        self.run()
-        return perf_counter() - start, self._products.seconds()
+        self._train(self._network)
+        return perf_counter() - start, self._products_seconds()
+
+    def _by_thread(self, specs: Sequence[MlpSpec]) -> list[Network]:
+        """Return what steps as the network does: itself, or what each of its threads has if they share it out."""
+        layout, threads = layout_of(specs), torch.get_num_threads()
+        if not isinstance(self._network, SharedOutMlp):
+            return [self._network]
+        bounds = [number * layout.parts // threads for number in range(threads + 1)]
+        cuts = [layout.cut(*parts) for parts in pairwise(bounds)]
+        return [StackedMlp([specs[run] for run in runs], part, "cpu") for runs, part in cuts]
+
+    def _train(self, network: Network) -> None:
+        """Train one epoch."""
+        self._epoch += 1
+        for _ in network.train_epoch(self._part, self._epoch):
+            pass
+
+    def _products_seconds(self) -> float:
+        if len(self._products) == 1:
+            return self._products[0].seconds()
+        start = perf_counter()
+        wait([thread.submit(each.seconds) for thread, each in zip(self._threads, self._products, strict=True)])
+        return perf_counter() - start
 
 
 class ScikitLearn:

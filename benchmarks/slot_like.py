@@ -17,10 +17,10 @@ from unittest.mock import patch
 import torch
 
 from benchmarks.images import HOME
+from mlcore.openmp import environment, usable_cores
 from mlcore.spec import parse_run_spec
 from mlcore.training import Training
 from worker.allocator import keep_freed
-from worker.openmp import environment, usable_cores
 
 Json = dict[str, Any]
 T = TypeVar("T")

@@ -18,11 +18,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from epochd.listening import CannotServe, listen, reachable, url
+from mlcore.openmp import environment, usable_cores
 from store.datafolder import lock_data_folder
 from store.startup import prepare
 from worker import cards
 from worker.cards import Card
-from worker.openmp import environment, usable_cores
 from worker.settings import WorkerSettings
 from worker.stopping import Stop, how_it_ended
 

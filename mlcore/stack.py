@@ -77,6 +77,20 @@ class Layout:
         """Each run's place among groups × columns."""
         return self.group * self.columns + self.column
 
+    @property
+    def parts(self) -> int:
+        """Into how many parts that have nothing to do with one another it can be cut: groups, or columns of the one."""
+        return self.groups if self.groups > 1 else self.columns
+
+    def cut(self, start: int, stop: int) -> "tuple[NDArray[np.int64], Layout]":
+        """Return the runs that lie in some of the parts, and the layout that has those alone."""
+        part = self.group if self.groups > 1 else self.column
+        runs = np.flatnonzero((part >= start) & (part < stop))
+        group, column = self.group[runs], self.column[runs]
+        if self.groups == 1:
+            return runs, Layout(stop - start, group, column - start, self.dataset, self.seed)
+        return runs, Layout(self.columns, group - start, column, self.dataset[start:stop], self.seed[start:stop])
+
     def spread(self, values: ArrayLike) -> NDArray[np.float64]:
         """Lay one value per run out as [groups, columns], 0 where no run is."""
         spread = np.zeros(self.groups * self.columns)

@@ -26,6 +26,7 @@ from mlcore.from_scratch.affine_regression import AffineRegression
 from mlcore.from_scratch.mlp import StackedMlp
 from mlcore.from_scratch.regression import StackedRegression
 from mlcore.from_scratch.replayed import ReplayedMlp, ReplayedRegression
+from mlcore.from_scratch.shared_out import SharedOutMlp
 from mlcore.network import Measured, Network, Parameters, Values
 from mlcore.spec import LinearSpec, MlpSpec, PolynomialSpec, RunSpec
 from mlcore.stack import layout_of, shape_of
@@ -99,7 +100,7 @@ class Training:
         self.specs = list(specs)
         self._data_root = data_root
         self._device = device
-        self._network = _network(specs, device, replay=is_card(device) if replay is None else replay)
+        self._network = network_of(specs, device, replay=is_card(device) if replay is None else replay)
         self._keeps_best = any(spec.keep_checkpoints == "last_and_best" for spec in specs)
         self._on_host: Parameters | None = None
         self._state = self._first_state() if state is None else state
@@ -237,7 +238,7 @@ class Training:
 
     def _first_network(self) -> Network:
         """Return a network with the weights that the training began with, wherever it goes on from."""
-        return self._network if self.epoch == 0 else _network(self.specs, self._device, replay=False)
+        return self._network if self.epoch == 0 else network_of(self.specs, self._device, replay=False)
 
     def _ticking(self, work: Generator[None, None, T]) -> Generator[Tick, None, T]:
         """Drive work, with a Tick whenever the last sign of life is a while ago."""
@@ -254,16 +255,22 @@ class Training:
                 precision.choose(self.specs[0].precision, self._device)  # another training may have had its turn
 
 
-def _network(specs: Sequence[RunSpec], device: str, *, replay: bool) -> Network:
+def network_of(specs: Sequence[RunSpec], device: str, *, replay: bool) -> Network:
+    """Return what trains these runs best where they train, with as many threads as torch has now."""
     if specs[0].implementation == "concise":
         if len(specs) != 1:
             raise ValueError("a concise run trains alone")
         return ConciseNetwork(specs[0], device)
-    if isinstance(specs[0], MlpSpec):
-        mlp = ReplayedMlp if replay else StackedMlp
-        return mlp(cast("Sequence[MlpSpec]", specs), layout_of(specs), device)
-    regressions = cast("Sequence[PolynomialSpec | LinearSpec]", specs)
     layout = layout_of(specs)
+    if isinstance(specs[0], MlpSpec):
+        mlps = cast("Sequence[MlpSpec]", specs)
+        if replay:
+            return ReplayedMlp(mlps, layout, device)
+        threads = 1 if is_card(device) else torch.get_num_threads()
+        if SharedOutMlp.suits(mlps, layout, threads):
+            return SharedOutMlp(mlps, layout, threads)
+        return StackedMlp(mlps, layout, device)
+    regressions = cast("Sequence[PolynomialSpec | LinearSpec]", specs)
     if replay:
         return ReplayedRegression(regressions, layout, device)
     regression = AffineRegression if AffineRegression.suits(regressions, layout) else StackedRegression

@@ -10,13 +10,13 @@ from typing import Any
 
 from celery import Celery, concurrency, signals
 
+from mlcore.openmp import environment, usable_cores
 from store.errors import StoreError
 from store.startup import require_database
 from worker import cards, stopping, tasks
 from worker.broker import make_app
 from worker.lifeline import end_with
 from worker.logs import configure_logging
-from worker.openmp import environment, usable_cores
 from worker.settings import WorkerSettings
 from worker.slot import Slot
 

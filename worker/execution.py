@@ -149,7 +149,6 @@ class Execution:
 
     def _train(self) -> None:
         training = self._training()
-        torch.set_num_threads(grouping.threads(self._specs, self._claim.threads))
         for report in training:
             self._handle(training, report)
             if not self._recorder.live:
@@ -161,6 +160,7 @@ class Execution:
 
     def _training(self) -> Training:
         self._specs = [parse_run_spec(run.spec) for run in self._claim.runs]
+        torch.set_num_threads(grouping.threads(self._specs, self._claim.threads))
         self._recorder.take_up()
         keeps = [spec.keep_checkpoints for spec in self._specs]
         self._keep_every = {run: keep.every for run, keep in enumerate(keeps) if isinstance(keep, KeepEvery)}

@@ -7,9 +7,9 @@ from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 from pydantic_settings import SettingsConfigDict
 
+from mlcore.openmp import usable_cores
 from store.settings import StoreSettings
 from worker.cards import Card
-from worker.openmp import usable_cores
 
 MOST_LETTERS = 40  # of a device, where it is stored
 BROKERS = ("redis://", "rediss://", "memory://")  # the last, within one process, is for tests

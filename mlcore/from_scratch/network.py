@@ -112,6 +112,12 @@ class StackedNetwork:
             for name, tensor in layer.tensors().items()
         }
 
+    def hold(self, parameters: Parameters) -> None:
+        """Have the parameters in these tensors from now on, whose bits are what they are."""
+        for number, layer in enumerate(self._layers):
+            layer.weight = parameters[f"layers.{number}.weight"]
+            layer.bias = parameters.get(f"layers.{number}.bias")
+
     def load(self, parameters: Parameters) -> None:
         """Copy the bits in."""
         for name, tensor in self.parameters().items():

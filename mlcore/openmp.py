@@ -6,6 +6,7 @@ OpenMP's own way, long spinning, 1.3 and up to 110; bound to a core each and spi
 """
 
 import os
+import re
 from collections.abc import Sequence
 
 SPINS = 10_000  # some 30 µs
@@ -24,3 +25,13 @@ def environment(cores: Sequence[int]) -> dict[str, str]:
         return {}
     places = ",".join(f"{{{core}}}" for core in cores)
     return {"OMP_PROC_BIND": "close", "OMP_PLACES": places, "GOMP_SPINCOUNT": str(SPINS)}
+
+
+def bind(number: int) -> None:
+    """Bind the calling thread to the core of OpenMP's thread of this number, where `environment` has named cores.
+
+    A thread inherits the core of the one that starts it, and OpenMP binds only threads of its own.
+    """
+    cores = [int(core) for core in re.findall(r"{(\d+)}", os.environ.get("OMP_PLACES", ""))]
+    if cores:
+        os.sched_setaffinity(0, {cores[number % len(cores)]})
