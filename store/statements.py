@@ -1,9 +1,8 @@
-"""Executing statements without the session's memory of earlier rows getting in between, and values fit to be stored.
+"""Executing statements without the session's memory of earlier rows getting in between.
 
 Those of every job are made once, with parameters: to make one takes up to fifty times as long as to execute it.
 """
 
-import math
 from collections.abc import Mapping
 from typing import Any, TypeVar, TypeVarTuple
 
@@ -29,12 +28,3 @@ def rows(session: Session, query: Select[*Ts], parameters: Mapping[str, object] 
 def fresh(session: Session, query: Select[T], parameters: Mapping[str, object] | None = None) -> list[T]:
     """Return the query's objects as the database has them now, even those the session has read before."""
     return list(session.scalars(query, parameters, execution_options={"populate_existing": True}))
-
-
-def finite(value: Any) -> Any:  # noqa: ANN401  any JSON value
-    """Return the JSON value with null where a number is NaN or infinite, which JSON cannot say."""
-    if isinstance(value, Mapping):
-        return {key: finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

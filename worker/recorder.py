@@ -251,7 +251,9 @@ def _by_run(reports: Sequence[EpochReport], n_runs: int) -> dict[str, NDArray[np
     """Return each metric as [runs, epochs]; NaN where an epoch did not measure it."""
     metrics = [report.metrics for report in reports]
     absent = np.full(n_runs, np.nan)
-    return {
-        name: np.array([of_epoch.get(name, absent) for of_epoch in metrics]).T.copy()
-        for name in dict.fromkeys(chain.from_iterable(metrics))
+    names = dict.fromkeys(chain.from_iterable(dict.fromkeys(map(tuple, metrics))))
+    in_order: dict[str, bytes] = {
+        name: b"".join([of_epoch.get(name, absent) for of_epoch in metrics])  # type: ignore[misc]  they are buffers
+        for name in names
     }
+    return {name: np.frombuffer(values).reshape(-1, n_runs).T.copy() for name, values in in_order.items()}

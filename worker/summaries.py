@@ -29,14 +29,17 @@ class Metric:
     def add(self, runs: NDArray[np.int64], epochs: NDArray[np.int64], values: Values) -> None:
         """Take in the values of later epochs [E] of these runs [r], or of the same again: [r, E], NaN where none is."""
         measured = ~np.isnan(values)
-        some = np.flatnonzero(measured.any(1))
-        if not some.size:
+        if not measured.any():
             return
-        rows, values, measured = runs[some], values[some], measured[some]
+        if measured.all():  # as nearly always
+            rows, last, lowest = runs, np.full(len(runs), -1), values.argmin(1)
+        else:
+            some = np.flatnonzero(measured.any(1))
+            rows, values, measured = runs[some], values[some], measured[some]
+            last = len(epochs) - 1 - measured[:, ::-1].argmax(1)
+            lowest = np.where(measured, values, np.inf).argmin(1)
+            lowest = np.where(np.take_along_axis(measured, lowest[:, None], 1)[:, 0], lowest, measured.argmax(1))
         every = np.arange(len(rows))
-        last = len(epochs) - 1 - measured[:, ::-1].argmax(1)
-        lowest = np.where(measured, values, np.inf).argmin(1)
-        lowest = np.where(measured[every, lowest], lowest, measured.argmax(1))  # where all are infinite
         low = values[every, lowest]
         lower = ~(low >= self.low[rows])
         self.last[rows] = values[every, last]
