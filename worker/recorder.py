@@ -252,8 +252,5 @@ def _by_run(reports: Sequence[EpochReport], n_runs: int) -> dict[str, NDArray[np
     metrics = [report.metrics for report in reports]
     absent = np.full(n_runs, np.nan)
     names = dict.fromkeys(chain.from_iterable(dict.fromkeys(map(tuple, metrics))))
-    in_order: dict[str, bytes] = {
-        name: b"".join([of_epoch.get(name, absent) for of_epoch in metrics])  # type: ignore[misc]  they are buffers
-        for name in names
-    }
-    return {name: np.frombuffer(values).reshape(-1, n_runs).T.copy() for name, values in in_order.items()}
+    in_order = {name: np.concatenate([of_epoch.get(name, absent) for of_epoch in metrics]) for name in names}
+    return {name: values.reshape(-1, n_runs).T.copy() for name, values in in_order.items()}
