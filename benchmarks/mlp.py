@@ -5,10 +5,9 @@ constant rate of 0.1, no momentum, no penalty, float32. A run of epochd is evalu
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
-from itertools import pairwise
 from time import perf_counter
 from typing import Any, Final
 
@@ -85,12 +84,10 @@ class Steps:
 
     def _by_thread(self, specs: Sequence[MlpSpec]) -> list[Network]:
         """Return what steps as the network does: itself, or what each of its threads has if they share it out."""
-        layout, threads = layout_of(specs), torch.get_num_threads()
         if not isinstance(self._network, SharedOutMlp):
             return [self._network]
-        bounds = [number * layout.parts // threads for number in range(threads + 1)]
-        cuts = [layout.cut(*parts) for parts in pairwise(bounds)]
-        return [StackedMlp([specs[run] for run in runs], part, "cpu") for runs, part in cuts]
+        shares = layout_of(specs).shared_out(torch.get_num_threads())
+        return [StackedMlp([specs[run] for run in runs], layout, "cpu") for _, runs, layout in shares]
 
     def _train(self, network: Network) -> None:
         """Train one epoch."""
@@ -102,7 +99,8 @@ class Steps:
         if len(self._products) == 1:
             return self._products[0].seconds()
         start = perf_counter()
-        wait([thread.submit(each.seconds) for thread, each in zip(self._threads, self._products, strict=True)])
+        for replay in [one.submit(each.seconds) for one, each in zip(self._threads, self._products, strict=True)]:
+            replay.result()
         return perf_counter() - start
 
 

@@ -7,6 +7,7 @@ Runs with the same data and the same seed see the same batches: they form a *gro
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -82,8 +83,13 @@ class Layout:
         """Into how many parts that have nothing to do with one another it can be cut: groups, or columns of the one."""
         return self.groups if self.groups > 1 else self.columns
 
-    def cut(self, start: int, stop: int) -> "tuple[NDArray[np.int64], Layout]":
-        """Return the runs that lie in some of the parts, and the layout that has those alone."""
+    def shared_out(self, among: int) -> "list[tuple[slice, NDArray[np.int64], Layout]]":
+        """Cut it into at most so many shares: each with its parts, the runs that lie in them, and their own layout."""
+        count = min(among, self.parts)
+        bounds = [number * self.parts // count for number in range(count + 1)]
+        return [(slice(*parts), *self._share(*parts)) for parts in pairwise(bounds)]
+
+    def _share(self, start: int, stop: int) -> "tuple[NDArray[np.int64], Layout]":
         part = self.group if self.groups > 1 else self.column
         runs = np.flatnonzero((part >= start) & (part < stop))
         group, column = self.group[runs], self.column[runs]

@@ -55,9 +55,10 @@ class SharedOutMlp:
 
     def __init__(self, specs: Sequence[MlpSpec], layout: Layout, threads: int) -> None:
         self._layout = layout
-        threads = min(threads, layout.parts)
-        bounds = [number * layout.parts // threads for number in range(threads + 1)]
-        self._shares = [_share(specs, layout, *parts, number) for number, parts in enumerate(pairwise(bounds))]
+        self._shares = [
+            Share(parts, runs, StackedMlp([specs[run] for run in runs], own, "cpu"), _thread(number))
+            for number, (parts, runs, own) in enumerate(layout.shared_out(threads))
+        ]
         self._share_of = {int(run): (share, place) for share in self._shares for place, run in enumerate(share.runs)}
         drawn = [share.network.parameters() for share in self._shares]
         self._parameters = {name: torch.cat([part[name] for part in drawn], self._axis(name)) for name in drawn[0]}
@@ -137,10 +138,8 @@ class SharedOutMlp:
         return ordered
 
 
-def _share(specs: Sequence[MlpSpec], layout: Layout, start: int, stop: int, number: int) -> Share:
-    runs, part = layout.cut(start, stop)
-    network = StackedMlp([specs[run] for run in runs], part, "cpu")
-    return Share(slice(start, stop), runs, network, ThreadPoolExecutor(1, initializer=alone_on, initargs=(number,)))
+def _thread(number: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, initializer=alone_on, initargs=(number,))
 
 
 def alone_on(number: int) -> None:

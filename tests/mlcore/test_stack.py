@@ -90,6 +90,20 @@ def test_each_run_has_a_place_of_its_own_beside_runs_that_share_its_batches(spec
     assert len(by_group) == layout.groups
 
 
+@given(st.lists(runs, min_size=1, max_size=30), st.integers(1, 6))
+@settings(max_examples=100, deadline=None)
+def test_shares_of_a_stack_have_each_run_once_with_what_it_trains_on(specs: list[RunSpec], among: int) -> None:
+    layout = layout_of(specs)
+    shares = layout.shared_out(among)
+    assert len(shares) == min(among, layout.parts)
+    assert sorted(run for _, members, _ in shares for run in members.tolist()) == list(range(len(specs)))
+    for _, members, own in shares:
+        assert len(set(own.places.tolist())) == len(members)
+        for place, run in enumerate(members):
+            assert own.seed[own.group[place]] == specs[run].seed
+            assert own.dataset[own.group[place]] == layout.dataset[layout.group[run]]
+
+
 def test_all_but_shape_differs_freely_inside_a_stack() -> None:
     free = {
         "weight_decay": 1.0,
