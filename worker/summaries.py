@@ -38,6 +38,7 @@ class Metric:
             rows, values, measured = runs[some], values[some], measured[some]
             last = len(epochs) - 1 - measured[:, ::-1].argmax(1)
             lowest = np.where(measured, values, np.inf).argmin(1)
+            # Where all are infinite, the first may be one that was not measured.
             lowest = np.where(np.take_along_axis(measured, lowest[:, None], 1)[:, 0], lowest, measured.argmax(1))
         every = np.arange(len(rows))
         low = values[every, lowest]
